@@ -1,0 +1,3 @@
+//! The `nsrun` command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Links, addresses and names for network namespaces.

@@ -1,0 +1,13 @@
+//! Everything that is local to one container and to images: planning, launch,
+//! supervision, import and state. The command line lives in the `nsrun` crate,
+//! links and addresses in `nsrun-netns`.
+
+pub mod dirs;
+pub mod error;
+pub mod name;
+#[allow(unsafe_code)]
+mod sys;
+
+pub use dirs::Dirs;
+pub use error::{Context, Error, Kind, Result};
+pub use name::MachineName;

@@ -1,0 +1,1 @@
+//! Thin, typed system calls that nix and rustix lack. The only module with `unsafe`.

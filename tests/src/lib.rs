@@ -1,0 +1,1 @@
+//! Harness for testing nsrun from outside.
