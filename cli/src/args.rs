@@ -1,0 +1,22 @@
+//! The command line's grammar.
+
+use clap::{Parser, Subcommand};
+
+use crate::globals::GlobalArgs;
+
+/// Boot NixOS and other systemd images in containers, on any Linux host.
+#[derive(Debug, Parser)]
+#[command(name = "nsrun", version, max_term_width = 100)]
+pub struct Cli {
+    /// Options that every verb takes.
+    #[command(flatten)]
+    pub globals: GlobalArgs,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {}
