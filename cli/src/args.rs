@@ -2,6 +2,8 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::cmd::boot::BootArgs;
+use crate::cmd::run::RunArgs;
 use crate::globals::GlobalArgs;
 
 /// Boot NixOS and other systemd images in containers, on any Linux host.
@@ -19,4 +21,9 @@ pub struct Cli {
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
-pub enum Command {}
+pub enum Command {
+    /// Boot an image in the foreground
+    Boot(BootArgs),
+    /// Run one command in an image
+    Run(RunArgs),
+}

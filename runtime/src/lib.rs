@@ -2,9 +2,16 @@
 //! supervision, import and state. The command line lives in the `nsrun` crate,
 //! links and addresses in `nsrun-netns`.
 
+pub mod caps;
 pub mod dirs;
 pub mod error;
+pub mod facts;
+mod launch;
 pub mod name;
+pub mod plan;
+pub mod range;
+pub mod seccomp;
+#[allow(missing_docs)] pub mod try_it;
 #[allow(unsafe_code)]
 mod sys;
 

@@ -1,0 +1,60 @@
+//! What `boot` and `run` share: plan, explain or start, and the exit status of how it ended.
+
+use std::process::ExitCode;
+
+use nsrun_runtime::machine::{self, Ending, Explanation, StartOptions};
+use nsrun_runtime::plan::Mode;
+use nsrun_runtime::{Error, Kind, Result};
+
+use super::machine_args::MachineArgs;
+use crate::globals::Globals;
+
+/// Starts a payload in the root directory.
+pub fn run(args: &MachineArgs, mode: Mode, globals: &Globals) -> Result<ExitCode> {
+    run_in(args, mode, None, globals)
+}
+
+/// Starts a payload in the given directory.
+pub fn run_in(
+    args: &MachineArgs,
+    mode: Mode,
+    workdir: Option<String>,
+    globals: &Globals,
+) -> Result<ExitCode> {
+    let mut request = args.request(mode, globals)?;
+    request.workdir = workdir;
+    if args.dry_run {
+        let explanation = machine::explain(&request, &globals.dirs)?;
+        return print(&explanation, globals).map(|()| ExitCode::SUCCESS);
+    }
+    let options = StartOptions {
+        allow_unsafe_root: args.allow_unsafe_root,
+        quiet: globals.quiet,
+    };
+    let ending = machine::start(&request, &globals.dirs, options, &mut |warning| {
+        if !globals.quiet {
+            eprintln!("nsrun: warning: {warning}");
+        }
+    })?;
+    Ok(exit_status(ending))
+}
+
+fn print(explanation: &Explanation, globals: &Globals) -> Result<()> {
+    if globals.json {
+        let text = serde_json::to_string_pretty(explanation)
+            .map_err(|e| Error::new(Kind::Failed, "cannot write JSON").because(e))?;
+        println!("{text}");
+    } else {
+        print!("{explanation}");
+    }
+    Ok(())
+}
+
+/// The exit status that `docs/exit-status.md` promises for each way to end.
+fn exit_status(ending: Ending) -> ExitCode {
+    match ending {
+        Ending::Exited(status) => status.into(),
+        Ending::PoweredOff => ExitCode::SUCCESS,
+        Ending::Killed(signal) => (128 + signal).into(),
+    }
+}

@@ -1,0 +1,249 @@
+//! The child's side of a launch: walks the script.
+//!
+//! This runs between `clone3` and `execve` on a copy of the parent's memory: no allocation,
+//! no lock, no log. What fails is told to the parent as index and errno; the words are there.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::io::Errno;
+
+use super::fault::Role;
+use super::op::{Need, Op};
+use super::script::Script;
+use super::slot::{Slot, Slots};
+use super::wire::{self, Kind, Message};
+use super::{mounts, nodes, stub};
+use crate::sys;
+
+/// Status of a child that could not become the payload.
+const SETUP_FAILED: i32 = 125;
+
+/// Runs the script and becomes the payload, or reports why not and exits.
+pub(crate) fn run(script: &Script, control: OwnedFd) -> ! {
+    let mut slots = Slots::new();
+    slots.put(Slot::Control, control);
+    let mut child = Child {
+        script,
+        slots,
+        helper: None,
+    };
+    for (index, step) in script.child.iter().enumerate() {
+        let checked = script.fault.check(Role::Child, index);
+        let result = checked.and_then(|()| child.act(&step.op));
+        if let Err(errno) = result
+            && !tolerates(step.need, errno)
+        {
+            child.report(index, errno);
+            break;
+        }
+    }
+    sys::clone::exit_now(SETUP_FAILED)
+}
+
+fn tolerates(need: Need, errno: Errno) -> bool {
+    match need {
+        Need::Must => false,
+        // BADF: the clone that should have been attached did not exist either.
+        Need::IfPresent => matches!(errno, Errno::NOENT | Errno::BADF),
+        Need::Try => true,
+    }
+}
+
+struct Child<'a> {
+    script: &'a Script,
+    slots: Slots,
+    helper: Option<i32>,
+}
+
+impl Child<'_> {
+    fn act(&mut self, op: &Op) -> Result<(), Errno> {
+        let slots = &mut self.slots;
+        match op {
+            Op::Receive { slots: wanted } => self.receive(wanted),
+            Op::CutPropagation => mounts::cut_propagation(),
+            Op::Become => become_root(),
+            Op::DieWithParent => die_with_parent(),
+            Op::UnshareCgroup => unshare_cgroup(),
+            Op::LoopbackUp => loopback_up(),
+            Op::NewFs {
+                kind,
+                options,
+                attributes,
+                into,
+            } => mounts::new_fs(slots, kind, options, *attributes, *into),
+            Op::CloneTree {
+                from,
+                recursive,
+                into,
+            } => mounts::clone_tree(slots, from, *recursive, *into),
+            Op::SetAttributes {
+                tree,
+                recursive,
+                set,
+                propagation,
+            } => mounts::set_attributes(slots, *tree, *recursive, *set, *propagation),
+            Op::Attach { tree, at } => mounts::attach(slots, *tree, at),
+            Op::LockTrees { paths, into } => self.lock_trees(paths, *into),
+            Op::Directory { at, mode } => nodes::directory(slots, at, *mode),
+            Op::File { at, mode, content } => nodes::file(slots, at, *mode, content),
+            Op::Node { at, mode, device } => nodes::node(slots, at, *mode, *device),
+            Op::Link { at, target } => nodes::link(slots, at, target),
+            Op::Fill { at, content } => nodes::fill(slots, at, content),
+            Op::Write { at, content } => nodes::write(slots, at, content),
+            Op::OpenConsole => nodes::open_console(slots),
+            Op::Pivot => mounts::pivot(slots),
+            Op::Propagation(flags) => rustix::mount::mount_change(c"/", *flags),
+            Op::BindNotify { path } => nodes::bind_notify(slots, path),
+            Op::Hostname(name) => rustix::system::sethostname(name.to_bytes()),
+            Op::ResetSignals => sys::process::reset_signals().map_err(errno),
+            Op::Umask(mask) => {
+                rustix::process::umask(rustix::fs::Mode::from_raw_mode(*mask));
+                Ok(())
+            }
+            Op::Keyring => sys::process::new_session_keyring().map_err(errno),
+            Op::Session => session(slots),
+            Op::Capabilities { keep } => keep_capabilities(*keep),
+            Op::NoNewPrivileges => rustix::thread::set_no_new_privs(true),
+            Op::Seccomp(index) => self.seccomp(*index),
+            Op::CloseOnExec => sys::process::close_on_exec_from(3).map_err(errno),
+            Op::Send { slots: given } => self.send(given),
+            Op::AwaitStart => self.await_start(),
+            Op::Chdir(path) => rustix::process::chdir(path.as_c_str()),
+            Op::Stub => stub::fork_payload(),
+            Op::Exec => self.exec(),
+        }
+    }
+
+    fn report(&self, index: usize, errno: Errno) {
+        let message = Message {
+            kind: Kind::Failed,
+            op: u32::try_from(index).unwrap_or(u32::MAX),
+            errno: errno.raw_os_error(),
+        };
+        if let Ok(control) = self.slots.get(Slot::Control) {
+            // A parent that is gone needs no report.
+            let _ = wire::send(control, message, &[]);
+        }
+    }
+
+    fn receive(&mut self, wanted: &[Slot]) -> Result<(), Errno> {
+        let (message, fds) = wire::receive(self.slots.get(Slot::Control)?)?.ok_or(Errno::PIPE)?;
+        if message.kind != Kind::Trees {
+            return Err(Errno::PROTO);
+        }
+        let mut received = fds.into_iter().flatten();
+        for slot in wanted {
+            self.slots.put(*slot, received.next().ok_or(Errno::PROTO)?);
+        }
+        Ok(())
+    }
+
+    fn send(&self, given: &[Slot]) -> Result<(), Errno> {
+        let control = self.slots.get(Slot::Control)?;
+        let mut fds = [control; wire::MAX_FDS];
+        let mut count = 0;
+        for (place, slot) in fds.iter_mut().zip(given) {
+            *place = self.slots.get(*slot)?;
+            count += 1;
+        }
+        let used = fds.get(..count).unwrap_or(&[]);
+        wire::send(control, Message::plain(Kind::Ready), used)
+    }
+
+    fn await_start(&mut self) -> Result<(), Errno> {
+        let received = wire::receive(self.slots.get(Slot::Control)?)?;
+        if let Some(helper) = self.helper.take() {
+            sys::trees::reap(helper);
+        }
+        match received {
+            Some((message, _)) if message.kind == Kind::Start => Ok(()),
+            Some(_) => Err(Errno::PROTO),
+            None => Err(Errno::PIPE),
+        }
+    }
+
+    fn lock_trees(&mut self, paths: &[std::ffi::CString; 2], into: [Slot; 2]) -> Result<(), Errno> {
+        let [first, second] = paths;
+        let locked = sys::trees::clone_locked([first, second]).map_err(errno)?;
+        self.helper = Some(locked.helper);
+        for (slot, tree) in into.into_iter().zip(locked.trees) {
+            self.slots.put(slot, tree);
+        }
+        Ok(())
+    }
+
+    fn seccomp(&self, index: usize) -> Result<(), Errno> {
+        let filter = self.script.filters.get(index).ok_or(Errno::INVAL)?;
+        sys::seccomp::install(filter)
+    }
+
+    fn exec(&self) -> Result<(), Errno> {
+        let program = &self.script.program;
+        Err(errno(sys::exec::execve(&program.path, &program.argv, &program.env)))
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
+fn errno(error: std::io::Error) -> Errno {
+    Errno::from_io_error(&error).unwrap_or(Errno::IO)
+}
+
+fn become_root() -> Result<(), Errno> {
+    let (uid, gid) = (rustix::process::Uid::ROOT, rustix::process::Gid::ROOT);
+    rustix::thread::set_thread_groups(&[])?;
+    rustix::thread::set_thread_res_gid(gid, gid, gid)?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid)
+}
+
+fn die_with_parent() -> Result<(), Errno> {
+    let signal = Some(rustix::process::Signal::KILL);
+    rustix::process::set_parent_process_death_signal(signal)
+}
+
+fn unshare_cgroup() -> Result<(), Errno> {
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWCGROUP)
+        .map_err(|e| Errno::from_raw_os_error(e as i32))
+}
+
+fn loopback_up() -> Result<(), Errno> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+    let (family, kind) = (AddressFamily::INET, SocketType::DGRAM);
+    let socket = socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
+    sys::net::loopback_up(socket.as_fd()).map_err(errno)
+}
+
+fn session(slots: &mut Slots) -> Result<(), Errno> {
+    rustix::process::setsid()?;
+    let Ok(console) = slots.take(Slot::Console) else {
+        return Ok(());
+    };
+    rustix::process::ioctl_tiocsctty(&console)?;
+    rustix::stdio::dup2_stdin(&console)?;
+    rustix::stdio::dup2_stdout(&console)?;
+    rustix::stdio::dup2_stderr(&console)
+}
+
+fn keep_capabilities(keep: u64) -> Result<(), Errno> {
+    use rustix::thread::{CapabilitySet, CapabilitySets};
+    let keep = CapabilitySet::from_bits_retain(keep);
+    rustix::thread::clear_ambient_capability_set()?;
+    for number in 0..64 {
+        let one = CapabilitySet::from_bits_retain(1 << number);
+        if keep.contains(one) {
+            continue;
+        }
+        match rustix::thread::remove_capability_from_bounding_set(one) {
+            // The kernel knows no capability of this number or above.
+            Err(Errno::INVAL) => break,
+            other => other?,
+        }
+    }
+    rustix::thread::set_capabilities(
+        None,
+        CapabilitySets {
+            effective: keep,
+            permitted: keep,
+            inheritable: CapabilitySet::empty(),
+        },
+    )
+}

@@ -1,0 +1,18 @@
+//! Starting a payload: one script, two processes that work through it, four messages.
+
+mod child;
+mod compile;
+mod describe;
+mod fault;
+mod mounts;
+mod nodes;
+mod op;
+mod parent;
+mod script;
+mod slot;
+mod stub;
+mod wire;
+
+pub(crate) use self::compile::compile;
+pub(crate) use self::parent::{Host, Launched, launch};
+pub(crate) use self::script::Script;
