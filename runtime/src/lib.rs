@@ -2,6 +2,7 @@
 //! supervision, import and state. The command line lives in the `nsrun` crate,
 //! links and addresses in `nsrun-netns`.
 
+pub mod caps;
 pub mod dirs;
 pub mod error;
 pub mod name;
