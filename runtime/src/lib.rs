@@ -6,6 +6,7 @@ pub mod caps;
 pub mod dirs;
 pub mod error;
 pub mod name;
+pub mod seccomp;
 #[allow(unsafe_code)]
 mod sys;
 
