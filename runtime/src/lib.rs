@@ -11,7 +11,6 @@ pub mod name;
 pub mod plan;
 pub mod range;
 pub mod seccomp;
-#[allow(missing_docs)] pub mod try_it;
 #[allow(unsafe_code)]
 mod sys;
 

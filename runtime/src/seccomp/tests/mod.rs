@@ -1,0 +1,4 @@
+mod constants;
+mod interpreter;
+mod numbers;
+mod verdicts;
