@@ -4,7 +4,10 @@
 
 pub mod dirs;
 pub mod error;
+pub mod lock;
 pub mod name;
+pub mod range;
+pub mod state;
 #[allow(unsafe_code)]
 mod sys;
 

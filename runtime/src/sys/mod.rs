@@ -1,1 +1,4 @@
 //! Thin, typed system calls that nix and rustix lack. The only module with `unsafe`.
+
+pub(crate) mod ofd;
+pub(crate) mod pidfd;
