@@ -11,6 +11,8 @@ pub mod name;
 pub mod plan;
 pub mod range;
 pub mod seccomp;
+pub mod lock;
+pub mod state;
 #[allow(unsafe_code)]
 mod sys;
 

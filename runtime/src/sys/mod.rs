@@ -22,3 +22,5 @@ fn check(result: libc::c_long) -> io::Result<libc::c_long> {
         Ok(result)
     }
 }
+pub(crate) mod ofd;
+pub(crate) mod pidfd;

@@ -1,0 +1,121 @@
+//! Open file description locks on whole files (fcntl(2), `F_OFD_SETLK`).
+//!
+//! They belong to the description, not to the process: the kernel releases one when the
+//! last descriptor of it is closed, by `kill -9` too, and two descriptions of one process
+//! exclude each other. systemd uses the same kind, so both sides see each other's.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+
+/// Who else may hold the lock at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Other shared holders. The descriptor must be open for reading.
+    Shared,
+    /// Nobody. The descriptor must be open for writing.
+    Exclusive,
+}
+
+/// A held lock. Dropping it closes the descriptor and so releases the lock, unless a
+/// child has inherited the descriptor and lives on.
+#[derive(Debug)]
+pub(crate) struct OfdLock {
+    file: OwnedFd,
+}
+
+impl OfdLock {
+    /// Takes the lock without waiting; `None` if someone else's stands in the way.
+    pub(crate) fn try_take(file: OwnedFd, mode: Mode) -> io::Result<Option<Self>> {
+        let taken = set(file.as_fd(), mode)?;
+        Ok(taken.then_some(Self { file }))
+    }
+
+    /// Turns a shared lock into an exclusive one without waiting; `false` if there are
+    /// other holders. The shared lock stays then.
+    pub(crate) fn try_upgrade(&self) -> io::Result<bool> {
+        set(self.file.as_fd(), Mode::Exclusive)
+    }
+}
+
+impl AsFd for OfdLock {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+fn set(file: BorrowedFd<'_>, mode: Mode) -> io::Result<bool> {
+    match fcntl(file, FcntlArg::F_OFD_SETLK(&whole_file(mode))) {
+        Ok(_) => Ok(true),
+        Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
+        Err(e) => Err(e.into()),
+    }
+}
+
+fn whole_file(mode: Mode) -> libc::flock {
+    let kind = match mode {
+        Mode::Shared => libc::F_RDLCK,
+        Mode::Exclusive => libc::F_WRLCK,
+    };
+    libc::flock {
+        l_type: small(kind),
+        l_whence: small(libc::SEEK_SET),
+        l_start: 0,
+        l_len: 0,
+        // Must be zero for this kind of lock.
+        l_pid: 0,
+    }
+}
+
+/// The lock constants are ints in libc but shorts in `struct flock`; all are below 4.
+fn small(constant: i32) -> i16 {
+    i16::try_from(constant).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+
+    fn open(file: &tempfile::NamedTempFile) -> OwnedFd {
+        let options = File::options().read(true).write(true).open(file.path());
+        options.unwrap().into()
+    }
+
+    #[test]
+    fn one_exclusive_holder_at_a_time() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let first = OfdLock::try_take(open(&file), Mode::Exclusive).unwrap();
+        assert!(first.is_some());
+        for mode in [Mode::Exclusive, Mode::Shared] {
+            assert!(OfdLock::try_take(open(&file), mode).unwrap().is_none());
+        }
+        drop(first);
+        assert!(
+            OfdLock::try_take(open(&file), Mode::Exclusive)
+                .unwrap()
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn shared_holders_bar_an_upgrade_until_they_leave() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let first = OfdLock::try_take(open(&file), Mode::Shared)
+            .unwrap()
+            .unwrap();
+        let second = OfdLock::try_take(open(&file), Mode::Shared)
+            .unwrap()
+            .unwrap();
+        assert!(!first.try_upgrade().unwrap());
+        drop(second);
+        assert!(first.try_upgrade().unwrap());
+        assert!(
+            OfdLock::try_take(open(&file), Mode::Shared)
+                .unwrap()
+                .is_none()
+        );
+    }
+}
