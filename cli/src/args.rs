@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::cmd;
 use crate::globals::GlobalArgs;
 
 /// Boot NixOS and other systemd images in containers, on any Linux host.
@@ -19,4 +20,8 @@ pub struct Cli {
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
-pub enum Command {}
+pub enum Command {
+    /// Make an image from a tar archive
+    #[command(visible_alias = "import-tar")]
+    Import(cmd::import::ImportArgs),
+}

@@ -4,6 +4,7 @@
 
 pub mod dirs;
 pub mod error;
+pub mod image;
 pub mod name;
 #[allow(unsafe_code)]
 mod sys;

@@ -1,1 +1,3 @@
 //! Thin, typed system calls that nix and rustix lack. The only module with `unsafe`.
+
+pub(crate) mod worker;
