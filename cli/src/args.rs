@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::cmd::boot::BootArgs;
 use crate::cmd::run::RunArgs;
+use crate::cmd;
 use crate::globals::GlobalArgs;
 
 /// Boot NixOS and other systemd images in containers, on any Linux host.
@@ -26,4 +27,7 @@ pub enum Command {
     Boot(BootArgs),
     /// Run one command in an image
     Run(RunArgs),
+    /// Make an image from a tar archive
+    #[command(visible_alias = "import-tar")]
+    Import(cmd::import::ImportArgs),
 }

@@ -3,6 +3,7 @@
 mod args;
 mod cmd;
 mod globals;
+mod progress;
 mod report;
 
 use std::process::ExitCode;

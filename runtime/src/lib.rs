@@ -7,6 +7,7 @@ pub mod dirs;
 pub mod error;
 pub mod facts;
 mod launch;
+pub mod image;
 pub mod name;
 pub mod plan;
 pub mod range;

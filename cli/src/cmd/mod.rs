@@ -4,6 +4,7 @@ pub mod boot;
 pub mod machine_args;
 pub mod run;
 mod start;
+pub mod import;
 
 use std::process::ExitCode;
 
@@ -24,4 +25,10 @@ pub fn dispatch(command: &Command, globals: &Globals) -> ExitCode {
 /// Reports a failure; what succeeded brings its own status.
 fn status(result: Result<ExitCode>) -> ExitCode {
     result.unwrap_or_else(|error| report::failure(&error))
+    let result = match command {
+        Command::Import(args) => import::run(args, globals),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => report::failure(&error),
 }

@@ -24,3 +24,4 @@ fn check(result: libc::c_long) -> io::Result<libc::c_long> {
 }
 pub(crate) mod ofd;
 pub(crate) mod pidfd;
+pub(crate) mod worker;
