@@ -3,8 +3,7 @@
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -15,6 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
 
+use crate::done::code;
 use crate::must::Must;
 use crate::wait::{patience, poll};
 
@@ -23,7 +23,7 @@ use crate::wait::{patience, poll};
 #[derive(Debug)]
 pub struct Console {
     child: Child,
-    status: Option<ExitStatus>,
+    status: Option<i32>,
     terminal: Option<Terminal>,
     screen: Arc<Screen>,
     /// How far into the output earlier expectations have read.
@@ -185,17 +185,14 @@ impl Console {
         }
     }
 
-    /// Waits for the child's end. A death by signal counts as 128 + its number.
+    /// Waits for the child's end and gives its exit status, 128 + N after death by signal N.
     ///
     /// # Panics
     /// At the deadline, with all output so far.
     #[track_caller]
     pub fn wait(&mut self, deadline: Duration) -> i32 {
-        let status = poll(deadline, || self.try_wait());
-        match status {
-            Some(status) => status
-                .code()
-                .unwrap_or_else(|| 128 + status.signal().unwrap_or_default()),
+        match poll(deadline, || self.try_status()) {
+            Some(status) => status,
             None => panic!(
                 "the program on the console has not ended in {deadline:?}; it shows:\n{}",
                 self.text()
@@ -204,9 +201,9 @@ impl Console {
     }
 
     /// The exit status, if the child has ended.
-    pub fn try_wait(&mut self) -> Option<ExitStatus> {
+    pub fn try_status(&mut self) -> Option<i32> {
         if self.status.is_none() {
-            self.status = self.child.try_wait().ok().flatten();
+            self.status = self.child.try_wait().ok().flatten().map(code);
         }
         self.status
     }
@@ -224,7 +221,7 @@ impl Console {
 
 impl Drop for Console {
     fn drop(&mut self) {
-        if self.try_wait().is_none() {
+        if self.try_status().is_none() {
             let _ = self.child.kill();
             let _ = self.child.wait();
         }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Seek, Write};
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use crate::must::Must;
@@ -144,11 +144,7 @@ impl Running {
     pub fn try_status(&mut self) -> Option<i32> {
         if self.ended.is_none() {
             let status = self.child.try_wait().ok().flatten();
-            self.ended = status.map(|status| {
-                status
-                    .code()
-                    .unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
-            });
+            self.ended = status.map(code);
         }
         self.ended
     }
@@ -210,6 +206,12 @@ pub fn run_with_input(command: Command, input: &[u8], deadline: Duration) -> Don
     file.write_all(input).must("write stdin's file");
     file.rewind().must("rewind stdin's file");
     Running::start_with_input(command, file).finish(deadline)
+}
+
+/// As a shell tells it: 128 + N after a death by signal N.
+pub(crate) fn code(status: ExitStatus) -> i32 {
+    let signal = || status.signal().unwrap_or_default();
+    status.code().unwrap_or_else(|| 128 + signal())
 }
 
 /// Reads without moving the offset, which the writing process shares.
