@@ -1,5 +1,6 @@
 //! Running a command to its end, with a deadline, and checking how it ended.
 
+use std::borrow::BorrowMut;
 use std::fs::File;
 use std::io::{Seek, Write};
 use std::os::unix::fs::FileExt;
@@ -97,8 +98,8 @@ impl Running {
     /// When it cannot be started.
     #[track_caller]
     #[must_use]
-    pub fn start(command: Command) -> Self {
-        Self::start_with_input(command, Stdio::null())
+    pub fn start(mut command: Command) -> Self {
+        Self::start_with_input(&mut command, Stdio::null())
     }
 
     /// Starts `command` with `input` as its stdin.
@@ -107,7 +108,7 @@ impl Running {
     /// When it cannot be started.
     #[track_caller]
     #[must_use]
-    pub fn start_with_input(mut command: Command, input: impl Into<Stdio>) -> Self {
+    pub fn start_with_input(command: &mut Command, input: impl Into<Stdio>) -> Self {
         let stdout = tempfile::tempfile().must("make a file for stdout");
         let stderr = tempfile::tempfile().must("make a file for stderr");
         command
@@ -116,10 +117,10 @@ impl Running {
             .stderr(stderr.try_clone().must("duplicate stderr's file"));
         let child = match command.spawn() {
             Ok(child) => child,
-            Err(error) => panic!("cannot start {}: {error}", line(&command)),
+            Err(error) => panic!("cannot start {}: {error}", line(command)),
         };
         Self {
-            command: line(&command),
+            command: line(command),
             child,
             stdout,
             stderr,
@@ -191,8 +192,8 @@ impl Drop for Running {
 /// When it cannot be started or has not ended at the deadline.
 #[track_caller]
 #[must_use]
-pub fn run(command: Command, deadline: Duration) -> Done {
-    Running::start(command).finish(deadline)
+pub fn run(mut command: impl BorrowMut<Command>, deadline: Duration) -> Done {
+    Running::start_with_input(command.borrow_mut(), Stdio::null()).finish(deadline)
 }
 
 /// Runs `command` with `input` on its stdin to its end.
@@ -201,11 +202,11 @@ pub fn run(command: Command, deadline: Duration) -> Done {
 /// When it cannot be started or has not ended at the deadline.
 #[track_caller]
 #[must_use]
-pub fn run_with_input(command: Command, input: &[u8], deadline: Duration) -> Done {
+pub fn run_with_input(mut command: Command, input: &[u8], deadline: Duration) -> Done {
     let mut file = tempfile::tempfile().must("make a file for stdin");
     file.write_all(input).must("write stdin's file");
     file.rewind().must("rewind stdin's file");
-    Running::start_with_input(command, file).finish(deadline)
+    Running::start_with_input(&mut command, file).finish(deadline)
 }
 
 /// As a shell tells it: 128 + N after a death by signal N.

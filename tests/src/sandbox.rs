@@ -256,9 +256,8 @@ fn plenty_of_memory() -> bool {
     available.is_some_and(|kib| kib > 2 * 1024 * 1024)
 }
 
-/// Removes a tree that may hold immutable files. The thread's mounts are its own, and
-/// nothing of another file system is touched.
-pub(crate) fn remove_tree(path: &Path) {
+/// Removes a tree that may hold immutable files. Nothing of another file system is touched.
+pub fn remove_tree(path: &Path) {
     let mut clear = nsrun::plain("/usr/bin/chattr");
     clear.args(["-R", "-f", "-i"]).arg(path);
     // It tells of every symbolic link that it cannot have flags.

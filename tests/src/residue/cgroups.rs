@@ -3,11 +3,12 @@
 use std::fs::{read_dir, read_to_string, remove_dir, write};
 use std::path::{Path, PathBuf};
 
-/// Where the version 2 hierarchy is mounted, on pure and on hybrid hosts.
+/// Where the version 2 hierarchy is mounted, on pure and on hybrid hosts. The last mount
+/// is the one that no other hides.
 #[must_use]
 pub fn v2_root() -> Option<PathBuf> {
     let table = read_to_string("/proc/thread-self/mountinfo").ok()?;
-    table.lines().find_map(|line| {
+    table.lines().rev().find_map(|line| {
         let (place, kind) = line.split_once(" - ")?;
         let point = place.split(' ').nth(4)?;
         kind.starts_with("cgroup2 ").then(|| PathBuf::from(point))
