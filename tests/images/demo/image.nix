@@ -85,7 +85,8 @@ let
   system-units = make "system-units" "units" {
     roots = map (name: "${packages.${name}}/example/systemd/system") (filter has [ "systemd" "dbus" ]);
     inherit upstream;
-    units = unitFiles ./units ++ (if flags.net == "none" then [ ] else unitFiles (./units-net + "/${flags.net}")) ++ [
+    units = unitFiles ./units ++ (if flags.net == "none" then [ ] else unitFiles (./units-net + "/${flags.net}"))
+      ++ (if has "nix" then unitFiles ./units-nix else [ ]) ++ [
       (dropIn "console-getty.service" ./templates/console-getty.conf)
       (dropIn "container-getty@.service" ./templates/container-getty.conf)
       (dropIn "systemd-remount-fs.service" ./templates/not-in-container.conf)

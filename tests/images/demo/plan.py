@@ -55,6 +55,8 @@ def unpack(deb, package, target, patterns):
             place = merged(os.path.relpath(source, scratch))
             if place in MERGED or pruned(place, package, patterns):
                 continue
+            if os.path.islink(source) and link_target(os.path.relpath(source, scratch), os.readlink(source)) == place:
+                continue  # bin/ip for sbin/ip, which are one after the merge
             os.makedirs(os.path.dirname(f"{target}/{place}"), exist_ok=True)
             if not os.path.lexists(f"{target}/{place}"):
                 os.rename(source, f"{target}/{place}")
