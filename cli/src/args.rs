@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::cmd::boot::BootArgs;
+use crate::cmd::import::ImportArgs;
 use crate::cmd::run::RunArgs;
-use crate::cmd;
 use crate::globals::GlobalArgs;
 
 /// Boot NixOS and other systemd images in containers, on any Linux host.
@@ -29,5 +29,5 @@ pub enum Command {
     Run(RunArgs),
     /// Make an image from a tar archive
     #[command(visible_alias = "import-tar")]
-    Import(cmd::import::ImportArgs),
+    Import(ImportArgs),
 }

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use nsrun_runtime::caps::CapSet;
 use nsrun_runtime::image::lookup;
-use nsrun_runtime::plan::{Mode, Network, Request, ResolvConf, Users};
-use nsrun_runtime::range::Range;
+use nsrun_runtime::plan::{Mode, Network, Request, ResolvConf};
+use nsrun_runtime::range::PrivateUsers;
 use nsrun_runtime::{Error, Kind, MachineName, Result};
 use rustix::termios::isatty;
 
@@ -23,8 +23,8 @@ pub struct MachineArgs {
     machine: Option<MachineName>,
 
     /// Ids of the payload: no, pick, or BASE[:RANGE]
-    #[arg(long, value_name = "MODE", default_value = "pick", value_parser = users)]
-    private_users: Users,
+    #[arg(long, value_name = "MODE", default_value = "pick")]
+    private_users: PrivateUsers,
 
     /// Network of the payload: host, private or veth
     #[arg(long, value_name = "MODE", value_parser = network)]
@@ -110,7 +110,9 @@ impl MachineArgs {
                 Error::new(Kind::Failed, "cannot tell the current directory").because(e)
             });
         }
-        lookup::directory(&globals.dirs, &self.image)
+        let name = self.image.parse()?;
+        let image = lookup::find(&globals.dirs, &name)?;
+        image.tree().map(Path::to_owned)
     }
 
     fn environment(&self) -> Result<Vec<(String, String)>> {
@@ -141,14 +143,6 @@ fn variable(text: &str) -> Result<(String, String)> {
 
 fn capabilities(words: &[String]) -> Result<CapSet> {
     words.join(",").parse()
-}
-
-fn users(text: &str) -> Result<Users, String> {
-    match text {
-        "no" => Ok(Users::Host),
-        "pick" => Ok(Users::Pick),
-        _ => text.parse::<Range>().map(Users::Fixed).map_err(|e| e.to_string()),
-    }
 }
 
 fn network(text: &str) -> Result<Network, String> {

@@ -1,10 +1,10 @@
 //! The verbs, one module each.
 
 pub mod boot;
+pub mod import;
 pub mod machine_args;
 pub mod run;
 mod start;
-pub mod import;
 
 use std::process::ExitCode;
 
@@ -19,16 +19,11 @@ pub fn dispatch(command: &Command, globals: &Globals) -> ExitCode {
     match command {
         Command::Boot(args) => status(boot::run(args, globals)),
         Command::Run(args) => run::run(args, globals),
+        Command::Import(args) => status(import::run(args, globals).map(|()| ExitCode::SUCCESS)),
     }
 }
 
 /// Reports a failure; what succeeded brings its own status.
 fn status(result: Result<ExitCode>) -> ExitCode {
     result.unwrap_or_else(|error| report::failure(&error))
-    let result = match command {
-        Command::Import(args) => import::run(args, globals),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => report::failure(&error),
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use nsrun_runtime::machine::{self, Ending, Explanation, StartOptions};
+use nsrun_runtime::machine::{self, Explanation, StartOptions};
 use nsrun_runtime::plan::Mode;
 use nsrun_runtime::{Error, Kind, Result};
 
@@ -29,14 +29,13 @@ pub fn run_in(
     }
     let options = StartOptions {
         allow_unsafe_root: args.allow_unsafe_root,
-        quiet: globals.quiet,
     };
-    let ending = machine::start(&request, &globals.dirs, options, &mut |warning| {
+    let outcome = machine::start(&request, &globals.dirs, options, &mut |warning| {
         if !globals.quiet {
             eprintln!("nsrun: warning: {warning}");
         }
     })?;
-    Ok(exit_status(ending))
+    Ok(outcome.exit_status().into())
 }
 
 fn print(explanation: &Explanation, globals: &Globals) -> Result<()> {
@@ -48,13 +47,4 @@ fn print(explanation: &Explanation, globals: &Globals) -> Result<()> {
         print!("{explanation}");
     }
     Ok(())
-}
-
-/// The exit status that `docs/exit-status.md` promises for each way to end.
-fn exit_status(ending: Ending) -> ExitCode {
-    match ending {
-        Ending::Exited(status) => status.into(),
-        Ending::PoweredOff => ExitCode::SUCCESS,
-        Ending::Killed(signal) => (128 + signal).into(),
-    }
 }

@@ -33,8 +33,6 @@ pub struct ImageFacts {
     pub zone_file: bool,
     /// Whether its systemd cannot sandbox units without mounting a new /proc: version 247.
     pub needs_nesting: bool,
-    /// Owner of the root directory: user and group.
-    pub owner: (u32, u32),
 }
 
 /// The root directory of an image.
@@ -56,6 +54,12 @@ impl ImageRoot {
                 let what = format!("cannot open image {}", path.display());
                 Error::new(kind, what).because(std::io::Error::from(errno))
             })
+    }
+
+    /// User and group that own the directory.
+    pub(crate) fn owner(&self) -> Result<(u32, u32)> {
+        let stat = rustix::fs::fstat(&self.0).cannot(|| "look at the root directory")?;
+        Ok((stat.st_uid, stat.st_gid))
     }
 
     /// Opens a file inside, following links as the payload would, never out of the root.
@@ -117,7 +121,6 @@ impl ImageFacts {
     /// # Errors
     /// [`Kind::NotFound`] without the directory; [`Kind::BadInput`] if its program cannot run.
     pub(crate) fn probe(request: &Request, root: &ImageRoot, zone: Option<&str>) -> Result<Self> {
-        let stat = rustix::fs::fstat(root).cannot(|| format!("look at {}", request.root.display()))?;
         let is_nixos = root.has(NIXOS_SYSTEM);
         let mut facts = Self {
             machine_id: machine_id(root),
@@ -125,7 +128,6 @@ impl ImageFacts {
             is_nixos,
             zone_file: zone.is_some_and(|z| root.has(&format!("etc/{z}"))),
             needs_nesting: has_systemd_247(root),
-            owner: (stat.st_uid, stat.st_gid),
             program: None,
         };
         facts.program = match &request.mode {

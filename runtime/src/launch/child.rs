@@ -3,7 +3,7 @@
 //! This runs between `clone3` and `execve` on a copy of the parent's memory: no allocation,
 //! no lock, no log. What fails is told to the parent as index and errno; the words are there.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 
@@ -12,7 +12,7 @@ use super::op::{Need, Op};
 use super::script::Script;
 use super::slot::{Slot, Slots};
 use super::wire::{self, Kind, Message};
-use super::{mounts, nodes, stub};
+use super::{mounts, nodes, process, stub};
 use crate::sys;
 
 /// Status of a child that could not become the payload.
@@ -61,10 +61,10 @@ impl Child<'_> {
         match op {
             Op::Receive { slots: wanted } => self.receive(wanted),
             Op::CutPropagation => mounts::cut_propagation(),
-            Op::Become => become_root(),
-            Op::DieWithParent => die_with_parent(),
-            Op::UnshareCgroup => unshare_cgroup(),
-            Op::LoopbackUp => loopback_up(),
+            Op::Become => process::become_root(),
+            Op::DieWithParent => process::die_with_parent(),
+            Op::UnshareCgroup => process::unshare_cgroup(),
+            Op::LoopbackUp => process::loopback_up(),
             Op::NewFs {
                 kind,
                 options,
@@ -101,8 +101,8 @@ impl Child<'_> {
                 Ok(())
             }
             Op::Keyring => sys::process::new_session_keyring().map_err(errno),
-            Op::Session => session(slots),
-            Op::Capabilities { keep } => keep_capabilities(*keep),
+            Op::Session => process::session(slots.take(Slot::Console).ok().as_ref()),
+            Op::Capabilities { keep } => process::keep_capabilities(*keep),
             Op::NoNewPrivileges => rustix::thread::set_no_new_privs(true),
             Op::Seccomp(index) => self.seccomp(*index),
             Op::CloseOnExec => sys::process::close_on_exec_from(3).map_err(errno),
@@ -174,7 +174,9 @@ impl Child<'_> {
 
     fn seccomp(&self, index: usize) -> Result<(), Errno> {
         let filter = self.script.filters.get(index).ok_or(Errno::INVAL)?;
-        sys::seccomp::install(filter)
+        filter
+            .install()
+            .map_err(|e| Errno::from_raw_os_error(e as i32))
     }
 
     fn exec(&self) -> Result<(), Errno> {
@@ -184,66 +186,6 @@ impl Child<'_> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
-fn errno(error: std::io::Error) -> Errno {
+pub(super) fn errno(error: std::io::Error) -> Errno {
     Errno::from_io_error(&error).unwrap_or(Errno::IO)
-}
-
-fn become_root() -> Result<(), Errno> {
-    let (uid, gid) = (rustix::process::Uid::ROOT, rustix::process::Gid::ROOT);
-    rustix::thread::set_thread_groups(&[])?;
-    rustix::thread::set_thread_res_gid(gid, gid, gid)?;
-    rustix::thread::set_thread_res_uid(uid, uid, uid)
-}
-
-fn die_with_parent() -> Result<(), Errno> {
-    let signal = Some(rustix::process::Signal::KILL);
-    rustix::process::set_parent_process_death_signal(signal)
-}
-
-fn unshare_cgroup() -> Result<(), Errno> {
-    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWCGROUP)
-        .map_err(|e| Errno::from_raw_os_error(e as i32))
-}
-
-fn loopback_up() -> Result<(), Errno> {
-    use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
-    let (family, kind) = (AddressFamily::INET, SocketType::DGRAM);
-    let socket = socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
-    sys::net::loopback_up(socket.as_fd()).map_err(errno)
-}
-
-fn session(slots: &mut Slots) -> Result<(), Errno> {
-    rustix::process::setsid()?;
-    let Ok(console) = slots.take(Slot::Console) else {
-        return Ok(());
-    };
-    rustix::process::ioctl_tiocsctty(&console)?;
-    rustix::stdio::dup2_stdin(&console)?;
-    rustix::stdio::dup2_stdout(&console)?;
-    rustix::stdio::dup2_stderr(&console)
-}
-
-fn keep_capabilities(keep: u64) -> Result<(), Errno> {
-    use rustix::thread::{CapabilitySet, CapabilitySets};
-    let keep = CapabilitySet::from_bits_retain(keep);
-    rustix::thread::clear_ambient_capability_set()?;
-    for number in 0..64 {
-        let one = CapabilitySet::from_bits_retain(1 << number);
-        if keep.contains(one) {
-            continue;
-        }
-        match rustix::thread::remove_capability_from_bounding_set(one) {
-            // The kernel knows no capability of this number or above.
-            Err(Errno::INVAL) => break,
-            other => other?,
-        }
-    }
-    rustix::thread::set_capabilities(
-        None,
-        CapabilitySets {
-            effective: keep,
-            permitted: keep,
-            inheritable: CapabilitySet::empty(),
-        },
-    )
 }

@@ -8,10 +8,11 @@ mod mounts;
 mod nodes;
 mod op;
 mod parent;
+pub(crate) mod process;
 mod script;
 mod slot;
 mod stub;
-mod wire;
+pub(crate) mod wire;
 
 pub(crate) use self::compile::compile;
 pub(crate) use self::parent::{Host, Launched, launch};

@@ -1,6 +1,7 @@
 //! A plan in words, the same for the same request on the same host.
 
-use super::{Console, Network, Plan, Users};
+use super::{Console, Network, Plan};
+use crate::range::PrivateUsers;
 
 impl Plan {
     /// Every decision as a name and a value. What is made up anew for each launch is called
@@ -14,7 +15,7 @@ impl Plan {
             ("program", self.program.clone()),
             ("arguments", words(&self.argv)),
             ("process", self.process().to_owned()),
-            ("users", self.users.to_string()),
+            ("users", users(self.users)),
             ("network", self.network_words().to_owned()),
             ("console", self.console_words().to_owned()),
             ("hostname", self.hostname.clone()),
@@ -67,13 +68,11 @@ impl Plan {
     }
 }
 
-impl std::fmt::Display for Users {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Host => f.write_str("the host's"),
-            Self::Pick => f.write_str("a free range of 65536"),
-            Self::Fixed(range) => write!(f, "{} from {}", range.length(), range.base()),
-        }
+fn users(users: PrivateUsers) -> String {
+    match users {
+        PrivateUsers::No => "the host's".into(),
+        PrivateUsers::Pick => "a free range of 65536".into(),
+        PrivateUsers::Fixed(range) => format!("{} from {}", range.len(), range.base()),
     }
 }
 

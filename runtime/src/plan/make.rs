@@ -1,10 +1,11 @@
 //! From request and facts to a plan. Pure: every fact was gathered before.
 
-use super::request::{Mode, Request, ResolvConf, Users};
+use super::request::{Mode, Request, ResolvConf};
 use super::{Console, Network, Plan, env, limits};
 use crate::caps::{self, Isolation};
 use crate::error::{Error, Kind, Result};
 use crate::facts::{HostFacts, ImageFacts};
+use crate::range::PrivateUsers;
 
 /// What images test for: a name that systemd knows gets conditions of units right.
 const MANAGER: &str = "systemd-nspawn";
@@ -26,7 +27,7 @@ pub fn make(request: &Request, host: &HostFacts, image: &ImageFacts) -> Result<P
     if boots && !image.has_os_release {
         warnings.push("the image has no os-release file: is it an operating system?".to_owned());
     }
-    if network == Network::Host && request.users == Users::Host {
+    if network == Network::Host && request.users == PrivateUsers::No {
         warnings.push(
             "with the host's users and the host's network the payload is root on the host's \
              abstract sockets"
@@ -66,7 +67,7 @@ pub fn make(request: &Request, host: &HostFacts, image: &ImageFacts) -> Result<P
         capabilities: caps::bounding_set(
             Isolation {
                 private_network: network.is_private(),
-                private_users: request.users != Users::Host,
+                private_users: request.users != PrivateUsers::No,
             },
             request.add_capabilities,
             request.drop_capabilities,

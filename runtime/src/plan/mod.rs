@@ -12,11 +12,12 @@ use std::path::PathBuf;
 use rustix::process::Resource;
 
 pub use self::make::make;
-pub use self::request::{Mode, Request, ResolvConf, Users};
+pub use self::request::{Mode, Request, ResolvConf};
 pub(crate) use self::env::search_path;
 pub(crate) use self::make::parse_id;
 use crate::caps::CapSet;
 use crate::name::MachineName;
+use crate::range::PrivateUsers;
 
 /// Whose network the payload sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +78,7 @@ pub struct Plan {
     /// Whether a whole system is booted, for messages and for what `list` shows.
     pub boots: bool,
     /// The ids of the payload.
-    pub users: Users,
+    pub users: PrivateUsers,
     /// The network of the payload.
     pub network: Network,
     /// What the standard streams are.

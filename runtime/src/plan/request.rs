@@ -5,18 +5,7 @@ use std::path::PathBuf;
 use super::Network;
 use crate::caps::CapSet;
 use crate::name::MachineName;
-use crate::range::Range;
-
-/// The ids of the payload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Users {
-    /// The host's: root inside is root outside.
-    Host,
-    /// A range that nobody uses, the same for the same name where possible.
-    Pick,
-    /// This range.
-    Fixed(Range),
-}
+use crate::range::PrivateUsers;
 
 /// What is to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +48,7 @@ pub struct Request {
     /// What is to run.
     pub mode: Mode,
     /// The ids of the payload.
-    pub users: Users,
+    pub users: PrivateUsers,
     /// The network; by default its own with a link for a system, without for a command.
     pub network: Option<Network>,
     /// The kernel's host name, by default the machine's.
@@ -96,7 +85,7 @@ impl Request {
             machine,
             root,
             mode,
-            users: Users::Pick,
+            users: PrivateUsers::Pick,
             network: None,
             hostname: None,
             uuid: None,

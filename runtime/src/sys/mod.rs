@@ -8,9 +8,12 @@ pub(crate) mod exec;
 pub(crate) mod mount;
 pub(crate) mod net;
 pub(crate) mod ns;
+pub(crate) mod ofd;
+pub(crate) mod pidfd;
 pub(crate) mod process;
 pub(crate) mod seccomp;
 pub(crate) mod trees;
+pub(crate) mod worker;
 
 use std::io;
 
@@ -22,6 +25,3 @@ fn check(result: libc::c_long) -> io::Result<libc::c_long> {
         Ok(result)
     }
 }
-pub(crate) mod ofd;
-pub(crate) mod pidfd;
-pub(crate) mod worker;

@@ -34,7 +34,7 @@ impl Builder {
 
     /// How many ids the machine has.
     pub(super) fn range_length(&self) -> u32 {
-        self.range.map_or(u32::MAX, Range::length)
+        self.range.map_or(u32::MAX, Range::len)
     }
 
     /// Whether the machine has a user namespace.

@@ -98,7 +98,7 @@ fn parent(plan: &Plan, range: Option<Range>) -> Vec<ParentOp> {
     if let Some(range) = range {
         ops.push(ParentOp::WriteIdMaps {
             base: range.base(),
-            length: range.length(),
+            length: range.len(),
         });
     }
     ops.push(ParentOp::CloneRoot {

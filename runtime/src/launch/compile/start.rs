@@ -29,7 +29,7 @@ pub(super) fn build(b: &mut Builder, plan: &Plan) -> Result<Vec<Filter>> {
     if plan.no_new_privileges {
         b.must(Op::NoNewPrivileges);
     }
-    let filters = vec![seccomp::payload_filter(seccomp::Arch::native(), plan.capabilities)];
+    let filters = vec![seccomp::payload_filter(seccomp::Arch::NATIVE, plan.capabilities)];
     for index in 0..filters.len() {
         b.must(Op::Seccomp(index));
     }

@@ -1,0 +1,15 @@
+//! A machine from request to end: plan, locks, cgroup, launch, supervision, teardown.
+//!
+//! Every resource is a value that gives itself back when it is dropped, and they are dropped in
+//! the reverse order of their making. What a killed supervisor leaves is found through its list
+//! of residues by the next command.
+
+mod explain;
+mod host;
+mod network;
+mod root;
+mod run;
+mod start;
+
+pub use self::explain::{Explanation, explain};
+pub use self::start::{StartOptions, start};
