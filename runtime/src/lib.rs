@@ -4,9 +4,12 @@
 
 pub mod dirs;
 pub mod error;
+mod launch;
 pub mod name;
+pub mod supervise;
 #[allow(unsafe_code)]
 mod sys;
+pub mod terminal;
 
 pub use dirs::Dirs;
 pub use error::{Context, Error, Kind, Result};
