@@ -14,8 +14,10 @@ pub mod range;
 pub mod seccomp;
 pub mod lock;
 pub mod state;
+pub mod supervise;
 #[allow(unsafe_code)]
 mod sys;
+pub mod terminal;
 
 pub use dirs::Dirs;
 pub use error::{Context, Error, Kind, Result};

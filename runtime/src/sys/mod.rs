@@ -25,3 +25,8 @@ fn check(result: libc::c_long) -> io::Result<libc::c_long> {
         Ok(result)
     }
 }
+pub(crate) mod credentials;
+pub(crate) mod readiness;
+pub(crate) mod signal;
+#[cfg(test)]
+pub(crate) mod testing;

@@ -1,0 +1,227 @@
+//! What of nsrun's own surroundings a machine uses, through all its reboots.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::sys::signal::{SigSet, Signal as Named};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+use super::manager::Manager;
+use super::screen::Screen;
+use super::signal::Signal;
+use super::stream::Sink;
+use crate::error::{Context, Result};
+use crate::terminal::Terminal;
+
+/// How the payload's console and the user come together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConsoleMode {
+    /// The user's terminal becomes the console.
+    Interactive,
+    /// Its output is shown, and it has no input.
+    ReadOnly,
+    /// Its output is thrown away.
+    Passive,
+}
+
+impl ConsoleMode {
+    /// Interactive if both standard input and output are terminals and this is the foreground job,
+    /// else read-only.
+    #[must_use]
+    pub fn detect() -> Self {
+        let (input, output) = (rustix::stdio::stdin(), rustix::stdio::stdout());
+        let terminal = Terminal::new(input).ok().flatten();
+        let foreground = terminal.is_some_and(|terminal| terminal.in_foreground());
+        if foreground && rustix::termios::isatty(output) {
+            Self::Interactive
+        } else {
+            Self::ReadOnly
+        }
+    }
+}
+
+/// The terminal, the signals and the service manager. It outlives a machine's reboots, across
+/// which the terminal stays raw; on drop the terminal is as before.
+#[derive(Debug)]
+pub struct Session {
+    pub(crate) mode: ConsoleMode,
+    pub(crate) input: OwnedFd,
+    pub(crate) output: OwnedFd,
+    pub(crate) terminal: Option<Terminal>,
+    /// What the payload did to the terminal, if the output is one.
+    pub(crate) screen: Option<Screen>,
+    pub(crate) signals: Signals,
+    pub(crate) manager: Manager,
+}
+
+impl Session {
+    /// Takes the process's standard input and output, and blocks its signals, to be read from now
+    /// on. To be called before the first thing that a signal must not interrupt half-way, by the
+    /// only thread; the payload has to unblock them.
+    ///
+    /// # Errors
+    /// When descriptors run out.
+    pub fn open(mode: ConsoleMode) -> Result<Self> {
+        let (input, output) = (rustix::stdio::stdin(), rustix::stdio::stdout());
+        Self::over(mode, input, output, Manager::from_environment())
+    }
+
+    /// The same over other descriptors.
+    ///
+    /// # Errors
+    /// When descriptors run out.
+    pub fn over(
+        mode: ConsoleMode,
+        input: BorrowedFd<'_>,
+        output: BorrowedFd<'_>,
+        manager: Manager,
+    ) -> Result<Self> {
+        let duplicate = |fd: BorrowedFd<'_>| {
+            let copy = fd.try_clone_to_owned();
+            copy.cannot(|| "duplicate standard input and output")
+        };
+        let screen = rustix::termios::isatty(output).then(Screen::default);
+        // The terminal's size is wanted even if only the output is one.
+        let terminal = match Terminal::new(input)? {
+            Some(terminal) if mode == ConsoleMode::Interactive => Some(terminal),
+            _ => Terminal::new(output)?,
+        };
+        Ok(Self {
+            mode,
+            input: duplicate(input)?,
+            output: duplicate(output)?,
+            terminal,
+            screen,
+            signals: Signals::block()?,
+            manager,
+        })
+    }
+
+    /// Whether a signal that asks for the end has come and was not yet heeded. Between two runs of a
+    /// machine the caller then does not start it again.
+    pub fn stop_requested(&mut self) -> bool {
+        self.signals.collect();
+        let mut waiting = self.signals.waiting.iter();
+        waiting.any(|signal| signal.asks_to_end())
+    }
+
+    /// Gives the terminal back to the user, in an ordinary state.
+    pub fn leave_terminal(&mut self) {
+        let reset = self.screen.as_ref().map(Screen::reset).unwrap_or_default();
+        if !reset.is_empty() {
+            Sink::write_now(self.output.as_fd(), &reset);
+            self.screen = Some(Screen::default());
+        }
+        if let Some(terminal) = &mut self.terminal {
+            terminal.restore();
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.leave_terminal();
+    }
+}
+
+/// The signals to this process, which come by a descriptor and interrupt nothing.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    file: SignalFd,
+    /// Read and not yet handled.
+    waiting: VecDeque<Signal>,
+}
+
+impl Signals {
+    /// Blocks every signal that would end the process or concerns the machine: a signal whose default
+    /// is to end it would leave a raw terminal behind.
+    fn block() -> Result<Self> {
+        let mut set = SigSet::all();
+        for not in [
+            // The process's own faults.
+            Named::SIGABRT,
+            Named::SIGBUS,
+            Named::SIGFPE,
+            Named::SIGILL,
+            Named::SIGSEGV,
+            Named::SIGSYS,
+            Named::SIGTRAP,
+            // Job control goes on as the user knows it.
+            Named::SIGTSTP,
+            Named::SIGTTIN,
+            Named::SIGTTOU,
+            // Ignored; blocked it would be delivered.
+            Named::SIGCHLD,
+            Named::SIGPIPE,
+            Named::SIGURG,
+        ] {
+            set.remove(not);
+        }
+        set.thread_block().cannot(|| "block signals")?;
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        let file = SignalFd::with_flags(&set, flags).cannot(|| "make a signal descriptor")?;
+        Ok(Self {
+            file,
+            waiting: VecDeque::new(),
+        })
+    }
+
+    /// The next signal that has come; `WouldBlock` if there is none.
+    pub(crate) fn next(&mut self) -> io::Result<Signal> {
+        if let Some(signal) = self.waiting.pop_front() {
+            return Ok(signal);
+        }
+        self.read()
+    }
+
+    fn read(&self) -> io::Result<Signal> {
+        let info = self.file.read_signal()?.ok_or(io::ErrorKind::WouldBlock)?;
+        let number = i32::try_from(info.ssi_signo).map_err(io::Error::other)?;
+        Signal::new(number).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
+    /// What becomes readable when a signal comes.
+    pub(crate) fn file(&self) -> io::Result<OwnedFd> {
+        self.file.as_fd().try_clone_to_owned()
+    }
+
+    fn collect(&mut self) {
+        while let Ok(signal) = self.read() {
+            self.waiting.push_back(signal);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::signal::raise;
+
+    #[test]
+    fn signals_are_read_and_do_not_end_the_process() {
+        let mut signals = Signals::block().unwrap();
+        raise(Named::SIGTERM).unwrap();
+        raise(Named::SIGUSR1).unwrap();
+        let mut seen = [signals.next().unwrap(), signals.next().unwrap()].map(Signal::number);
+        seen.sort_unstable();
+        assert_eq!(seen, [libc::SIGUSR1, libc::SIGTERM]);
+        let none = signals.next().unwrap_err();
+        assert_eq!(none.kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn a_pending_request_is_seen_and_kept() {
+        let null = std::fs::File::open("/dev/null").unwrap();
+        let (input, output) = (null.as_fd(), null.as_fd());
+        let mut session =
+            Session::over(ConsoleMode::Passive, input, output, Manager::default()).unwrap();
+        assert!(!session.stop_requested());
+        raise(Named::SIGWINCH).unwrap();
+        assert!(!session.stop_requested());
+        raise(Named::SIGINT).unwrap();
+        assert!(session.stop_requested() && session.stop_requested());
+        assert_eq!(session.signals.next().unwrap(), Signal::WINCH);
+        assert_eq!(session.signals.next().unwrap(), Signal::INT);
+    }
+}

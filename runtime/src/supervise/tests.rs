@@ -1,0 +1,362 @@
+//! Whole runs, with processes of the test's own as payloads.
+
+use super::*;
+use crate::sys::testing::{exit_now, fork, fork_into_pid_namespace};
+use nix::sys::signal::{Signal as Named, raise};
+use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType};
+use rustix::process::{Pid, PidfdFlags, getpid};
+use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
+use rustix::system::{RebootCommand, reboot};
+use rustix::termios::{LocalModes, tcgetattr};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+#[derive(Default)]
+struct Seen {
+    statuses: Vec<Status>,
+    killed: u32,
+    killed_entered: u32,
+}
+
+impl Host for Seen {
+    fn kill_all(&mut self) -> Result<()> {
+        self.killed += 1;
+        Ok(())
+    }
+    fn kill_entered(&mut self) {
+        self.killed_entered += 1;
+    }
+    fn record(&mut self, status: &Status) {
+        self.statuses.push(status.clone());
+    }
+}
+
+fn pty() -> (OwnedFd, OwnedFd) {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let master = openpt(flags).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let slave = ioctl_tiocgptpeer(&master, flags).unwrap();
+    (master, slave)
+}
+
+fn payload(pid: i32) -> Payload {
+    let leader = Pid::from_raw(pid).unwrap();
+    Payload {
+        pid,
+        pidfd: rustix::process::pidfd_open(leader, PidfdFlags::empty()).unwrap(),
+        console: None,
+        notify: None,
+    }
+}
+
+/// A shell script on a pty. It inherits what signals are blocked: start it before the session.
+#[expect(clippy::zombie_processes, reason = "the supervisor reaps it")]
+fn shell(script: &str) -> Payload {
+    let (master, slave) = pty();
+    let stdio = || Stdio::from(slave.try_clone().unwrap());
+    let child = Command::new("/bin/sh")
+        .args(["-c", script])
+        .stdin(stdio())
+        .stdout(stdio())
+        .stderr(stdio())
+        .spawn()
+        .unwrap();
+    Payload {
+        console: Some(master),
+        ..payload(i32::try_from(child.id()).unwrap())
+    }
+}
+
+fn null() -> File {
+    File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/null")
+        .unwrap()
+}
+
+fn session(mode: ConsoleMode, input: impl AsFd, output: impl AsFd) -> Session {
+    Session::over(mode, input.as_fd(), output.as_fd(), Manager::default()).unwrap()
+}
+
+fn quiet() -> Session {
+    session(ConsoleMode::Passive, null(), null())
+}
+
+fn run(session: &mut Session, payload: Payload, config: Config) -> (Outcome, Seen) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let mut seen = Seen::default();
+    let outcome = runtime.block_on(supervise(session, payload, config, &mut seen));
+    (outcome.unwrap(), seen)
+}
+
+/// As for a machine that boots, with a signal that a shell can trap.
+fn stop_by_term() -> Config {
+    Config {
+        stop: StopBy::Signal(Signal::TERM),
+        namespaced: false,
+        ..Config::boot()
+    }
+}
+
+const WAITS: &str = "while :; do sleep 0.02; done";
+
+#[test]
+fn output_and_exit_status_of_a_command() {
+    let (reader, writer) = rustix::pipe::pipe().unwrap();
+    let mut session = session(ConsoleMode::ReadOnly, null(), &writer);
+    let (outcome, seen) = run(&mut session, shell("echo hello; exit 7"), Config::run());
+    assert_eq!(
+        (outcome.end, outcome.cause),
+        (End::Exited(7), Cause::Payload)
+    );
+    assert_eq!(seen.statuses.last().unwrap().phase, Phase::Ended);
+    assert_eq!(seen.killed, 1, "nothing may outlive the leader");
+
+    drop((session, writer));
+    let mut text = String::new();
+    File::from(reader).read_to_string(&mut text).unwrap();
+    assert_eq!(text, "hello\r\n");
+}
+
+#[test]
+fn a_stop_waits_for_a_payload_that_is_not_ready_yet() {
+    let payload = shell(&format!("sleep 0.1; trap 'exit 3' TERM; {WAITS}"));
+    let mut session = quiet();
+    raise(Named::SIGTERM).unwrap();
+    let (outcome, seen) = run(&mut session, payload, stop_by_term());
+    assert_eq!((outcome.end, outcome.cause), (End::Exited(3), Cause::Asked));
+    assert!(seen.killed_entered > 0);
+}
+
+#[test]
+fn a_stop_that_nobody_would_take_kills() {
+    let payload = shell(WAITS);
+    let mut session = quiet();
+    raise(Named::SIGHUP).unwrap();
+    let (outcome, _) = run(&mut session, payload, stop_by_term());
+    assert_eq!(outcome.end, End::Killed(Signal::KILL));
+    assert_eq!(outcome.cause, Cause::NotReady);
+}
+
+#[test]
+fn a_second_stop_kills() {
+    let payload = shell(&format!("trap '' TERM; {WAITS}"));
+    let mut session = quiet();
+    raise(Named::SIGTERM).unwrap();
+    raise(Named::SIGINT).unwrap();
+    let (outcome, _) = run(&mut session, payload, stop_by_term());
+    assert_eq!(outcome.cause, Cause::AskedAgain);
+}
+
+#[test]
+fn patience_has_an_end() {
+    let payload = shell(&format!("trap 'echo no' TERM; {WAITS}"));
+    let mut session = quiet();
+    raise(Named::SIGTERM).unwrap();
+    let config = Config {
+        patience: Some(Duration::from_millis(100)),
+        ..stop_by_term()
+    };
+    let (outcome, _) = run(&mut session, payload, config);
+    assert_eq!(
+        (outcome.end, outcome.cause),
+        (End::Killed(Signal::KILL), Cause::TooSlow)
+    );
+}
+
+#[test]
+fn signals_reach_a_command() {
+    let mut session = quiet();
+    raise(Named::SIGUSR1).unwrap();
+    // Sent as soon as it comes: the shell has to have its trap by then.
+    let (reader, writer) = rustix::pipe::pipe().unwrap();
+    let child = fork().unwrap();
+    if child == 0 {
+        use nix::sys::signal::SigSet;
+        let mut usr1 = SigSet::empty();
+        usr1.add(Named::SIGUSR1);
+        // Still blocked, as it was in the parent.
+        let _ = rustix::io::write(&writer, b"x");
+        exit_now(if usr1.wait().is_ok() { 5 } else { 1 });
+    }
+    rustix::io::read(&reader, &mut [0; 1]).unwrap();
+    let config = Config {
+        namespaced: false,
+        ..Config::run()
+    };
+    let (outcome, _) = run(&mut session, payload(child), config);
+    assert_eq!(outcome.end, End::Exited(5));
+}
+
+fn is_raw(terminal: &OwnedFd) -> bool {
+    !tcgetattr(terminal)
+        .unwrap()
+        .local_modes
+        .contains(LocalModes::ICANON)
+}
+
+/// Reads the user's screen until `text` has appeared.
+fn wait_for(screen: &mut File, text: &str) -> String {
+    let mut seen = String::new();
+    while !seen.contains(text) {
+        let mut chunk = [0; 256];
+        let length = screen.read(&mut chunk).unwrap();
+        assert!(length > 0, "{seen:?} ends without {text:?}");
+        seen.push_str(&String::from_utf8_lossy(&chunk[..length]));
+    }
+    seen
+}
+
+#[test]
+fn a_user_talks_to_the_payload_through_a_terminal() {
+    let (user, terminal) = pty();
+    let mut session = session(ConsoleMode::Interactive, &terminal, &terminal);
+    let mut user = File::from(user);
+    let typist = std::thread::spawn(move || {
+        wait_for(&mut user, "name? ");
+        user.write_all(b"x\rweb\r").unwrap();
+        user
+    });
+    let script = "printf 'name? '; read a; read b; test \"$a$b\" = xweb && exit 5";
+    let (outcome, _) = run(&mut session, shell(script), Config::run());
+    assert_eq!(outcome.end, End::Exited(5));
+    let mut user = typist.join().unwrap();
+
+    assert!(is_raw(&terminal), "until the session ends");
+    let (outcome, _) = run(&mut session, shell("printf 'again\\033[1m'"), Config::run());
+    assert_eq!(outcome.end, End::Exited(0));
+    drop(session);
+    assert!(!is_raw(&terminal));
+    let screen = wait_for(&mut user, "\x1b[m");
+    assert!(screen.contains("again\x1b[1m"), "{screen:?}");
+}
+
+#[test]
+fn three_escapes_leave_and_end_the_machine() {
+    let (user, terminal) = pty();
+    let mut session = session(ConsoleMode::Interactive, &terminal, &terminal);
+    let mut user = File::from(user);
+    let typist = std::thread::spawn(move || {
+        wait_for(&mut user, "up");
+        user.write_all(b"\x1d\x1d\x1d").unwrap();
+        user
+    });
+    let script = format!("echo up; trap '' TERM; {WAITS}");
+    let (outcome, seen) = run(&mut session, shell(&script), stop_by_term());
+    assert_eq!(
+        (outcome.end, outcome.cause),
+        (End::Killed(Signal::KILL), Cause::Left)
+    );
+    assert!(seen.killed > 0);
+    drop(session);
+    assert!(!is_raw(&terminal));
+    typist.join().unwrap();
+}
+
+#[test]
+fn escapes_that_the_payload_prints_mean_nothing() {
+    let (_user, terminal) = pty();
+    let mut session = session(ConsoleMode::Interactive, &terminal, &terminal);
+    let script = "printf '\\035\\035\\035'; sleep 0.1; exit 4";
+    let (outcome, _) = run(&mut session, shell(script), stop_by_term());
+    assert_eq!(outcome.end, End::Exited(4));
+}
+
+#[test]
+fn a_machine_stops_though_nobody_reads_its_console() {
+    let (reader, writer) = rustix::pipe::pipe().unwrap();
+    let flood = "yes | head -c 3000000";
+    let payload = shell(&format!("trap '{flood}; exit 6' TERM; {flood}; {WAITS}"));
+    let mut session = session(ConsoleMode::ReadOnly, null(), &writer);
+    raise(Named::SIGTERM).unwrap();
+    let (outcome, _) = run(&mut session, payload, stop_by_term());
+    assert_eq!(outcome.end, End::Exited(6));
+    drop(reader);
+}
+
+/// A payload that sends `messages` from its leader, one datagram each, and exits.
+fn notifier(messages: &'static [&'static [u8]], before: impl Fn(&OwnedFd)) -> Payload {
+    let (theirs, ours) = rustix::net::socketpair(
+        AddressFamily::UNIX,
+        SocketType::DGRAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )
+    .unwrap();
+    rustix::net::sockopt::set_socket_passcred(&ours, true).unwrap();
+    before(&theirs);
+    let child = fork().unwrap();
+    if child == 0 {
+        for message in messages {
+            let _ = rustix::net::send(&theirs, message, SendFlags::empty());
+        }
+        exit_now(0);
+    }
+    Payload {
+        notify: Some(ours),
+        ..payload(child)
+    }
+}
+
+#[test]
+fn the_leader_is_heard_to_its_last_word() {
+    let said: &[&[u8]] = &[
+        b"READY=1\nX_SYSTEMD_HOSTNAME=web",
+        b"STATUS=Up \x1b[2J",
+        b"STOPPING=1\nX_SYSTEMD_SHUTDOWN=exit\nEXIT_STATUS=9",
+    ];
+    let (outcome, seen) = run(&mut quiet(), notifier(said, |_| {}), Config::boot());
+    assert_eq!(outcome.announced, Some(9));
+    assert_eq!(outcome.shutdown, Some(Shutdown::Exit));
+    let last = seen.statuses.last().unwrap();
+    assert_eq!(last.hostname.as_deref(), Some("web"));
+    assert_eq!(last.text.as_deref(), Some("Up \\x1b[2J"));
+    assert!(seen.killed_entered > 0);
+}
+
+#[test]
+fn nobody_else_is_heard() {
+    let forged = |socket: &OwnedFd| {
+        let message = b"READY=1\nEXIT_STATUS=1\nSTATUS=forged";
+        rustix::net::send(socket, message, SendFlags::empty()).unwrap();
+    };
+    let (outcome, seen) = run(&mut quiet(), notifier(&[], forged), Config::boot());
+    assert_eq!(outcome.announced, None);
+    assert!(seen.statuses.iter().all(|status| status.text.is_none()));
+}
+
+/// A machine whose PID 1 calls reboot(2).
+fn reboots(command: RebootCommand) -> Option<Outcome> {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIP: making a PID namespace needs root");
+        return None;
+    }
+    let child = fork_into_pid_namespace().unwrap();
+    if child == 0 {
+        // Never the host's: only in a namespace of its own is this process PID 1.
+        if getpid().as_raw_nonzero().get() == 1 {
+            let _ = reboot(command);
+        }
+        exit_now(99);
+    }
+    Some(run(&mut quiet(), payload(child), Config::boot()).0)
+}
+
+#[test]
+fn power_off_and_reboot_from_inside() {
+    let Some(outcome) = reboots(RebootCommand::PowerOff) else {
+        return;
+    };
+    assert_eq!((outcome.end, outcome.exit_status()), (End::PoweredOff, 0));
+    let Some(outcome) = reboots(RebootCommand::Restart) else {
+        return;
+    };
+    assert!(outcome.wants_reboot());
+}
