@@ -27,6 +27,7 @@ fn status(result: Result<ExitCode>) -> ExitCode {
     result.unwrap_or_else(|error| report::failure(&error))
     let result = match command {
         Command::Import(args) => import::run(args, globals),
+        Command::ImportFs(args) => import::run_fs(args, globals),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
