@@ -30,4 +30,8 @@ pub enum Command {
     /// Make an image from a tar archive
     #[command(visible_alias = "import-tar")]
     Import(ImportArgs),
+    Import(cmd::import::ImportArgs),
+
+    /// Make an image from a directory
+    ImportFs(cmd::import::ImportFsArgs),
 }

@@ -34,6 +34,19 @@ pub(crate) struct ImportArgs {
     xz_memory: u64,
 }
 
+/// Arguments of `nsrun import-fs`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct ImportFsArgs {
+    /// The directory to copy
+    directory: PathBuf,
+
+    /// The image's name [default: the directory's name]
+    name: Option<String>,
+
+    #[command(flatten)]
+    limits: LimitArgs,
+}
+
 /// Limits that archives and directories share.
 #[derive(clap::Args, Debug)]
 struct LimitArgs {
@@ -82,13 +95,27 @@ pub(crate) fn run(args: &ImportArgs, globals: &Globals) -> Result<()> {
         );
     }
     let request = Request {
-        name: name(args)?,
+        name: name(&args.file, args.name.as_deref(), "import")?,
         source,
         limits: Limits {
             ratio: args.max_ratio,
             xz_memory: args.xz_memory,
             ..args.limits.limits()
         },
+        sync: !args.limits.no_sync,
+    };
+    carry_out(&request, globals)
+}
+
+/// Imports a directory.
+///
+/// # Errors
+/// Those of [`import::import`], and [`Kind::Usage`] if there is no name.
+pub(crate) fn run_fs(args: &ImportFsArgs, globals: &Globals) -> Result<()> {
+    let request = Request {
+        name: name(&args.directory, args.name.as_deref(), "import-fs")?,
+        source: Source::Directory(args.directory.clone()),
+        limits: args.limits.limits(),
         sync: !args.limits.no_sync,
     };
     carry_out(&request, globals)
@@ -124,12 +151,16 @@ fn summary(report: &Report) -> String {
     )
 }
 
-fn name(args: &ImportArgs) -> Result<MachineName> {
-    let hint = format!("give a name: nsrun import {} NAME", args.file.display());
-    let Some(name) = &args.name else {
-        return default_name(&args.file).map_err(|error| error.hint(hint));
-    };
-    name.parse()
+fn name(source: &Path, given: Option<&str>, verb: &str) -> Result<MachineName> {
+    match given {
+        Some(name) => name.parse(),
+        None => default_name(source).map_err(|error| {
+            error.hint(format!(
+                "give a name: nsrun {verb} {} NAME",
+                source.display()
+            ))
+        }),
+    }
 }
 
 /// The file's name without the suffix of archives.

@@ -26,4 +26,11 @@ pub fn dispatch(command: &Command, globals: &Globals) -> ExitCode {
 /// Reports a failure; what succeeded brings its own status.
 fn status(result: Result<ExitCode>) -> ExitCode {
     result.unwrap_or_else(|error| report::failure(&error))
+    let result = match command {
+        Command::Import(args) => import::run(args, globals),
+        Command::ImportFs(args) => import::run_fs(args, globals),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => report::failure(&error),
 }

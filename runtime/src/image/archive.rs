@@ -1,7 +1,6 @@
 //! The job of unpacking an archive.
 
 use std::fmt::Write;
-use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::thread;
 
@@ -21,7 +20,7 @@ use crate::error::{Context, Error, Kind, Result};
 /// An archive to unpack.
 #[derive(Debug)]
 pub(super) struct Archive {
-    pub(super) file: File,
+    pub(super) file: OwnedFd,
     pub(super) limits: Limits,
 }
 
@@ -38,7 +37,7 @@ impl Job for Archive {
         let free = free_space(&root)?;
         let meter = Meter::default();
         let file = self.file.try_clone().cannot(|| "read the archive")?;
-        let mut source = Source::new(file, meter.clone());
+        let mut source = Source::new(file.into(), meter.clone());
         let head = source.head(HEAD).cannot(|| "read the archive")?;
         let compression = sniff(head)?;
         let resources = Resources {

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use rustix::fs::{Mode, OFlags, openat};
 
 use super::archive::Archive;
+use super::copy::Copy;
 use super::hoist::single_top;
 use super::limits::Limits;
 use super::lock::{LockFile, lock_name};
@@ -31,13 +32,15 @@ pub enum Source {
     Archive(PathBuf),
     /// An archive on standard input.
     StandardInput,
+    /// A directory to copy.
+    Directory(PathBuf),
 }
 
 impl Source {
     /// Its path from the root, by which it can be found later.
     fn absolute(&self) -> String {
         match self {
-            Self::Archive(path) => std::path::absolute(path)
+            Self::Archive(path) | Self::Directory(path) => std::path::absolute(path)
                 .unwrap_or_else(|_| path.clone())
                 .display()
                 .to_string(),
@@ -49,7 +52,7 @@ impl Source {
 impl std::fmt::Display for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Archive(path) => path.display().fmt(f),
+            Self::Archive(path) | Self::Directory(path) => path.display().fmt(f),
             Self::StandardInput => f.write_str("-"),
         }
     }
@@ -120,11 +123,11 @@ fn carry_out(dirs: &Dirs, request: &Request, progress: &mut dyn Progress) -> Res
     metadata::prepare(dirs)?;
     let staging = Staging::new(&root, name)?;
     let advanced = |read| progress.advanced(read, total);
-    let job = Archive {
-        file: file.into(),
-        limits: request.limits.clone(),
-    };
-    let summary = worker::run(&job, &staging, advanced)?;
+    let limits = request.limits.clone();
+    let summary = match request.source {
+        Source::Directory(_) => worker::run(&Copy { from: file, limits }, &staging, advanced),
+        _ => worker::run(&Archive { file, limits }, &staging, advanced),
+    }?;
     let top = single_top(staging.dir()).cannot(|| "look for a single top directory")?;
     let identity = identity(&staging, top.as_deref()).cannot(|| "look at the image")?;
     metadata::write(dirs, name, &describe(request, &summary, identity))?;
@@ -147,15 +150,22 @@ fn claim(root: &ImageRoot, name: &MachineName) -> Result<LockFile> {
 
 fn open(source: &Source) -> Result<(OwnedFd, Option<u64>)> {
     let file = match source {
-        Source::Archive(path) => File::open(path).cannot(|| "open it")?,
+        Source::Archive(path) | Source::Directory(path) => File::open(path).cannot(|| "open it")?,
         Source::StandardInput => {
             let fd = io::stdin().as_fd().try_clone_to_owned();
             File::from(fd.cannot(|| "open it")?)
         }
     };
     let stat = file.metadata().cannot(|| "look at it")?;
-    if stat.is_dir() {
-        return Err(Error::new(Kind::BadInput, "it is a directory"));
+    match (source, stat.is_dir()) {
+        (Source::Directory(_), false) => {
+            return Err(Error::new(Kind::BadInput, "it is no directory"));
+        }
+        (Source::Archive(_) | Source::StandardInput, true) => {
+            return Err(Error::new(Kind::BadInput, "it is a directory")
+                .hint("directories are imported by: nsrun import-fs"));
+        }
+        _ => {}
     }
     let total = stat.is_file().then_some(stat.len());
     Ok((file.into(), total))

@@ -7,7 +7,9 @@
 
 mod acl;
 mod archive;
+mod attach;
 mod attributes;
+mod copy;
 mod decode;
 mod extract;
 mod hoist;
@@ -25,6 +27,7 @@ mod sniff;
 mod source;
 mod staging;
 mod tar;
+mod tree;
 mod wire;
 mod worker;
 

@@ -46,7 +46,7 @@ impl ImageRoot {
         match open(path, how, Mode::empty()) {
             Ok(dir) => Ok(Some(Self {
                 dir,
-                path: path.to_owned(),
+                path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
             })),
             Err(Errno::NOENT) => Ok(None),
             Err(error) => Err(error).cannot(|| format!("open image root {}", path.display())),

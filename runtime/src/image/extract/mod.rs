@@ -1,22 +1,18 @@
 //! Unpacks an archive into a tree, below one directory and nowhere else.
 
-mod attach;
 mod directories;
 mod place;
-mod tree;
 
 use std::os::fd::OwnedFd;
 
+use super::attach::Looks;
 use super::limits::Budget;
 use super::report::{Counts, Warning, WarningKind, Warnings, shown};
 use super::tar::{Entry, EntryKind, Feed, MemberPath, Reader, normalise};
+use super::tree::Tree;
 use crate::error::{Error, Kind, Result};
-use directories::{Directories, Looks};
+use directories::Directories;
 use place::refusal;
-use tree::Tree;
-
-/// Largest id that a machine with the usual range of 65536 has.
-const LARGEST_ID: u32 = 65_535;
 
 /// Unpacks members one by one.
 #[derive(Debug)]
@@ -107,10 +103,6 @@ impl Unpacker {
         let cases = [
             (path.was_absolute, WarningKind::AbsoluteNames),
             (entry.time_clamped, WarningKind::Times),
-            (
-                entry.uid.max(entry.gid) > LARGEST_ID && entry.kind != EntryKind::HardLink,
-                WarningKind::ForeignOwners,
-            ),
         ];
         for (_, kind) in cases.into_iter().filter(|(applies, _)| *applies) {
             self.warnings.member(kind, &entry.name);

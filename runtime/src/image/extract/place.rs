@@ -8,18 +8,17 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, chmodat, chownat, fchmod, fchown, ftruncate, futimens, linkat,
-    mkdirat, mknodat, openat, statat, symlinkat, unlinkat, utimensat,
+    AtFlags, FileType, Mode, OFlags, chmodat, ftruncate, linkat, mkdirat, mknodat, openat, statat,
+    symlinkat, unlinkat,
 };
 use rustix::io::{Errno, retry_on_intr};
 
 use super::Unpacker;
-use super::attach::{owner, times};
-use super::directories::Looks;
-use super::tree::{Dir, parent_and_name};
 use crate::error::{Context, Error, Kind, Result};
-use crate::image::report::{WarningKind, shown};
+use crate::image::attach::Looks;
+use crate::image::report::shown;
 use crate::image::tar::{Entry, Feed, MemberPath, Reader, SparseMap, normalise};
+use crate::image::tree::{Dir, parent_and_name};
 
 /// Longest target of a symbolic link: `PATH_MAX` less the final NUL.
 const LINK_MAX: usize = 4095;
@@ -72,25 +71,7 @@ impl Unpacker {
         }
         self.counts.files += 1;
         self.counts.bytes += entry.stored;
-        self.finish_file(&file, looks, &path.bytes)
-    }
-
-    /// Owner first, since a change of owner clears setuid and capabilities.
-    fn finish_file(&mut self, file: &File, looks: &Looks, name: &[u8]) -> Result<()> {
-        if (looks.uid, looks.gid) != (0, 0) {
-            let (uid, gid) = owner(looks.uid, looks.gid);
-            fchown(file, Some(uid), Some(gid)).cannot(|| "set its owner")?;
-        }
-        if looks.mode & 0o7000 != 0 {
-            fchmod(file, looks.mode.into()).cannot(|| "set its mode")?;
-        }
-        looks
-            .attributes
-            .apply(file.as_fd(), name, &mut self.warnings)?;
-        match looks.mtime {
-            Some(mtime) => futimens(file, &times(mtime, looks.atime)).cannot(|| "set its times"),
-            None => Ok(()),
-        }
+        looks.finish_file(file.as_fd(), &path.bytes, &mut self.warnings)
     }
 
     /// Makes a symbolic link. What it points to is the image's business.
@@ -107,7 +88,7 @@ impl Unpacker {
         let make = || symlinkat(OsStr::from_bytes(target), &parent, name);
         self.make("make the symbolic link", &path.bytes, &parent, make)?;
         self.counts.symlinks += 1;
-        self.finish_node(&parent, name, &path.bytes, looks)
+        looks.finish_node(parent.as_fd(), name, &path.bytes, &mut self.warnings)
     }
 
     /// Makes a named pipe.
@@ -116,30 +97,9 @@ impl Unpacker {
         let make = || mknodat(&parent, name, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0);
         self.make("make the named pipe", &path.bytes, &parent, make)?;
         self.counts.fifos += 1;
-        self.finish_node(&parent, name, &path.bytes, looks)?;
+        looks.finish_node(parent.as_fd(), name, &path.bytes, &mut self.warnings)?;
         let mode = Mode::from_raw_mode(looks.mode);
         chmodat(&parent, name, mode, AtFlags::empty()).cannot(|| "set its mode")
-    }
-
-    /// Owner and times of what cannot be opened. The kernel takes no attributes for it.
-    fn finish_node(
-        &mut self,
-        parent: &Dir,
-        name: &OsStr,
-        path: &[u8],
-        looks: &Looks,
-    ) -> Result<()> {
-        let (uid, gid) = owner(looks.uid, looks.gid);
-        let itself = AtFlags::SYMLINK_NOFOLLOW;
-        chownat(parent, name, Some(uid), Some(gid), itself).cannot(|| "set its owner")?;
-        if !looks.attributes.is_empty() {
-            self.warnings.member(WarningKind::Attributes, path);
-        }
-        if let Some(mtime) = looks.mtime {
-            utimensat(parent, name, &times(mtime, looks.atime), itself)
-                .cannot(|| "set its times")?;
-        }
-        Ok(())
     }
 
     /// Gives a file or symbolic link that was unpacked before one more name.

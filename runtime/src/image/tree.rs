@@ -10,9 +10,9 @@ use std::rc::Rc;
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::{Errno, retry_on_intr};
 
+use super::report::shown;
+use super::tar::split;
 use crate::error::{Error, Kind};
-use crate::image::report::shown;
-use crate::image::tar::split;
 
 /// Directories kept open: archives come back to the last few again and again.
 const OPEN: usize = 16;
@@ -27,29 +27,29 @@ const CONFINED: ResolveFlags = ResolveFlags::BENEATH
     .union(ResolveFlags::NO_XDEV);
 
 /// A directory that outlives its place in the cache.
-pub(in crate::image) type Dir = Rc<OwnedFd>;
+pub(super) type Dir = Rc<OwnedFd>;
 
 /// The tree below one directory.
 #[derive(Debug)]
-pub(in crate::image) struct Tree {
+pub(super) struct Tree {
     root: Dir,
     recent: VecDeque<(Vec<u8>, Dir)>,
 }
 
 impl Tree {
-    pub(in crate::image) fn new(root: OwnedFd) -> Self {
+    pub(super) fn new(root: OwnedFd) -> Self {
         Self {
             root: Rc::new(root),
             recent: VecDeque::with_capacity(OPEN),
         }
     }
 
-    pub(in crate::image) fn root(&self) -> BorrowedFd<'_> {
+    pub(super) fn root(&self) -> BorrowedFd<'_> {
         self.root.as_fd()
     }
 
     /// The directory at a normalised path.
-    pub(in crate::image) fn dir(&mut self, path: &[u8]) -> rustix::io::Result<Dir> {
+    pub(super) fn dir(&mut self, path: &[u8]) -> rustix::io::Result<Dir> {
         if path.is_empty() {
             return Ok(Rc::clone(&self.root));
         }
