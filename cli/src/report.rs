@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use nsrun_runtime::Error;
+use nsrun_runtime::{Error, Kind};
 
 /// Prints the failure and its hint to stderr; the exit status is that of its kind.
 pub fn failure(error: &Error) -> ExitCode {
@@ -16,4 +16,12 @@ pub fn print(error: &Error) {
     if let Some(hint) = error.advice() {
         eprintln!("hint: {hint}");
     }
+}
+
+/// Prints a result as JSON.
+pub fn json(value: &impl serde::Serialize) -> nsrun_runtime::Result<()> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|e| Error::new(Kind::Failed, "cannot write JSON").because(e))?;
+    println!("{text}");
+    Ok(())
 }

@@ -92,7 +92,7 @@ impl MachineArgs {
         request.network = self.network;
         request.hostname = self.hostname.as_ref().map(ToString::to_string);
         request.uuid.clone_from(&self.uuid);
-        request.env = self.environment()?;
+        request.env = environment(&self.setenv)?;
         request.add_capabilities = capabilities(&self.capability)?;
         request.drop_capabilities = capabilities(&self.drop_capability)?;
         request.no_new_privileges = self.no_new_privileges;
@@ -114,10 +114,6 @@ impl MachineArgs {
         let image = lookup::find(&globals.dirs, &name)?;
         image.tree().map(Path::to_owned)
     }
-
-    fn environment(&self) -> Result<Vec<(String, String)>> {
-        self.setenv.iter().map(|text| variable(text)).collect()
-    }
 }
 
 fn name_of(root: &Path) -> Result<MachineName> {
@@ -127,6 +123,11 @@ fn name_of(root: &Path) -> Result<MachineName> {
         Error::new(Kind::Usage, format!("cannot make a machine name from {root}"))
             .hint("name the machine with --machine=NAME")
     })
+}
+
+/// Reads `NAME=VALUE` or, for the caller's value, `NAME`.
+pub fn environment(texts: &[String]) -> Result<Vec<(String, String)>> {
+    texts.iter().map(|text| variable(text)).collect()
 }
 
 fn variable(text: &str) -> Result<(String, String)> {

@@ -2,16 +2,12 @@
 
 use std::process::ExitCode;
 
-use nsrun_runtime::Kind;
+use nsrun_runtime::Result;
 use nsrun_runtime::plan::Mode;
 
 use super::machine_args::MachineArgs;
 use super::start;
 use crate::globals::Globals;
-use crate::report;
-
-/// Exit status for failures of nsrun itself, so that they are not taken for the command's.
-const OWN_FAILURE: u8 = 125;
 
 /// Arguments of `run`.
 #[derive(clap::Args, Debug)]
@@ -33,20 +29,10 @@ pub struct RunArgs {
 }
 
 /// Runs the command; its exit status is ours.
-pub fn run(args: &RunArgs, globals: &Globals) -> ExitCode {
+pub fn run(args: &RunArgs, globals: &Globals) -> Result<ExitCode> {
     let mode = Mode::Run {
         command: args.command.clone(),
         as_pid1: args.pid1,
     };
-    let workdir = args.workdir.clone();
-    match start::run_in(&args.machine, mode, workdir, globals) {
-        Ok(status) => status,
-        Err(error) => {
-            report::print(&error);
-            match error.kind() {
-                kind @ (Kind::NotExecutable | Kind::NoCommand) => kind.exit_status().into(),
-                _ => OWN_FAILURE.into(),
-            }
-        }
-    }
+    start::run_in(&args.machine, mode, args.workdir.clone(), globals)
 }

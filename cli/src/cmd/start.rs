@@ -4,10 +4,11 @@ use std::process::ExitCode;
 
 use nsrun_runtime::machine::{self, Explanation, StartOptions};
 use nsrun_runtime::plan::Mode;
-use nsrun_runtime::{Error, Kind, Result};
+use nsrun_runtime::Result;
 
 use super::machine_args::MachineArgs;
 use crate::globals::Globals;
+use crate::report;
 
 /// Starts a payload in the root directory.
 pub fn run(args: &MachineArgs, mode: Mode, globals: &Globals) -> Result<ExitCode> {
@@ -40,11 +41,8 @@ pub fn run_in(
 
 fn print(explanation: &Explanation, globals: &Globals) -> Result<()> {
     if globals.json {
-        let text = serde_json::to_string_pretty(explanation)
-            .map_err(|e| Error::new(Kind::Failed, "cannot write JSON").because(e))?;
-        println!("{text}");
-    } else {
-        print!("{explanation}");
+        return report::json(explanation);
     }
+    print!("{explanation}");
     Ok(())
 }

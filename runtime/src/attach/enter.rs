@@ -10,7 +10,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use super::child::{self, EXECUTE, STEPS, Script};
 use crate::caps::CapSet;
-use crate::cgroup::{Leaf, MachineCgroup};
+use crate::cgroup::Leaf;
 use crate::dirs::Dirs;
 use crate::error::{Context, Error, Kind, Result};
 use crate::facts::ImageRoot;
@@ -52,9 +52,7 @@ pub fn exec(dirs: &Dirs, name: &MachineName, command: &Command) -> Result<u8> {
     let (record, leader) = parts(&machine, name)?;
     let script = script(record, &leader, command)?;
     let cgroups = Cgroups::probe()?;
-    let path = record.cgroup.as_deref().and_then(|path| cgroups.absolute(path.as_ref()));
-    let cgroup = path.map_or(Ok(None), |path| MachineCgroup::open(&path))?;
-    let cgroup = cgroup.ok_or_else(|| not_running(name))?;
+    let cgroup = cgroups.open(record)?.ok_or_else(|| not_running(name))?;
     let mut session = Session::open(if command.terminal {
         ConsoleMode::detect()
     } else {

@@ -109,7 +109,7 @@ impl Child<'_> {
             Op::Send { slots: given } => self.send(given),
             Op::AwaitStart => self.await_start(),
             Op::Chdir(path) => rustix::process::chdir(path.as_c_str()),
-            Op::Stub => stub::fork_payload(),
+            Op::Stub => stay_as_init(),
             Op::Exec => self.exec(),
         }
     }
@@ -182,6 +182,18 @@ impl Child<'_> {
     fn exec(&self) -> Result<(), Errno> {
         let program = &self.script.program;
         Err(errno(sys::exec::execve(&program.path, &program.argv, &program.env)))
+    }
+}
+
+/// Forks. Returns in the payload-to-be; PID 1 stays here until the payload has ended.
+fn stay_as_init() -> Result<(), Errno> {
+    stub::block_signals()?;
+    match sys::clone::fork().map_err(errno)? {
+        0 => sys::process::reset_signals().map_err(errno),
+        payload => {
+            let payload = rustix::process::Pid::from_raw(payload).ok_or(Errno::SRCH)?;
+            sys::clone::exit_now(stub::run(payload).into())
+        }
     }
 }
 

@@ -17,6 +17,3 @@ pub(crate) mod wire;
 pub(crate) use self::compile::compile;
 pub(crate) use self::parent::{Host, Launched, launch};
 pub(crate) use self::script::Script;
-//! Starting a payload.
-#[cfg_attr(not(test), expect(dead_code, reason = "the launcher will call it"))]
-pub(crate) mod stub;

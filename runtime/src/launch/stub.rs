@@ -1,31 +1,26 @@
-//! The small init of `nsrun run`: PID 1 that starts the command as PID 2 and reaps.
-
-use rustix::io::Errno;
-
-use crate::sys;
-
-/// Forks. Returns in the payload-to-be; PID 1 stays here until the payload has ended.
-pub(super) fn fork_payload() -> Result<(), Errno> {
-    match sys::clone::fork() {
-        Ok(0) => Ok(()),
-        Ok(_payload) => sys::clone::exit_now(0),
-        Err(error) => Err(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
-    }
-}
 //! PID 1 for a payload that is one command: reaps, passes signals on, ends with the command.
 //!
 //! child: everything here is async-signal-safe and allocates nothing.
+
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
+
 use nix::sys::signal::SigSet;
+
+use crate::sys;
+
 /// What systemd understands as halt, power off, reboot and kexec, each also in its immediate form:
 /// SIGRTMIN+3 to +6 and +13 to +16, counted as glibc does.
 const SHUTDOWN: [std::ops::RangeInclusive<i32>; 2] = [37..=40, 47..=50];
+
 /// Blocks all signals. To be called before the fork, so that none is lost between it and [`run`].
 pub(crate) fn block_signals() -> Result<(), Errno> {
     SigSet::all()
         .thread_block()
         .map_err(|errno| Errno::from_raw_os_error(errno as i32))
+}
+
 /// In the command's process, before its execve: a session of its own, with the terminal on standard
 /// input as the controlling one if there is any. Signals still have to be reset.
 pub(crate) fn lead_session() -> Result<(), Errno> {
@@ -33,7 +28,10 @@ pub(crate) fn lead_session() -> Result<(), Errno> {
     let input = rustix::stdio::stdin();
     if rustix::termios::isatty(input) {
         rustix::process::ioctl_tiocsctty(input)?;
+    }
     Ok(())
+}
+
 /// In PID 1, after the fork: waits for `command` to end and returns the exit status for PID 1, with
 /// which everything else in the PID namespace ends. That is the command's, or 128 and the signal that
 /// ended it.
@@ -53,6 +51,9 @@ pub(crate) fn run(command: Pid) -> u8 {
             Ok(signal) => pass(command, signal),
             Err(_) => {}
         }
+    }
+}
+
 /// Standard input, output and error become /dev/null; without it they stay.
 fn release_files() {
     let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOCTTY;
@@ -60,7 +61,10 @@ fn release_files() {
         let _ = rustix::stdio::dup2_stdin(&null);
         let _ = rustix::stdio::dup2_stdout(&null);
         let _ = rustix::stdio::dup2_stderr(&null);
+    }
     sys::signal::close_from(3);
+}
+
 /// Takes every child that has ended; one SIGCHLD may stand for many.
 fn reap(command: Pid) -> Option<u8> {
     loop {
@@ -69,12 +73,17 @@ fn reap(command: Pid) -> Option<u8> {
             Ok(Some(_)) | Err(Errno::INTR) => {}
             Ok(None) | Err(_) => return None,
         }
+    }
+}
+
 fn exit_status(status: WaitStatus) -> u8 {
     let number = match status.terminating_signal() {
         Some(signal) => 128 + signal,
         None => status.exit_status().unwrap_or(1),
     };
     u8::try_from(number).unwrap_or(u8::MAX)
+}
+
 fn pass(command: Pid, signal: i32) {
     if SHUTDOWN.iter().any(|range| range.contains(&signal)) {
         // A command that is stopped has to go on to notice; a login shell ends of the hang-up only.
@@ -84,5 +93,8 @@ fn pass(command: Pid, signal: i32) {
     } else if let Some(signal) = Signal::from_named_raw(signal) {
         // It may have ended a moment ago.
         let _ = rustix::process::kill_process(command, signal);
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::cgroup::{self, MachineCgroup};
 use crate::error::Result;
-use crate::state;
+use crate::state::{self, Record};
 
 /// How long the processes of a machine that is swept may take to die.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -20,8 +20,31 @@ impl Cgroups {
         cgroup::Host::probe().map(Self)
     }
 
-    fn absolute(&self, below: &Path) -> Option<PathBuf> {
+    /// The directory of a cgroup that is named by its path below the root of the hierarchy.
+    pub(crate) fn absolute(&self, below: &Path) -> Option<PathBuf> {
         Some(self.0.layout.mount()?.point.join(below))
+    }
+
+    /// The cgroup of a recorded machine, if it still exists.
+    pub(crate) fn open(&self, record: &Record) -> Result<Option<MachineCgroup>> {
+        let path = record.cgroup.as_deref().and_then(|path| self.absolute(path.as_ref()));
+        path.map_or(Ok(None), |path| MachineCgroup::open(&path))
+    }
+
+    /// The processes of a machine; none of one that is ending.
+    pub(super) fn processes(&self, record: &Record) -> Vec<i32> {
+        let cgroup = self.open(record).ok().flatten();
+        let pids = cgroup.and_then(|cgroup| cgroup.processes().ok());
+        let raw = |pid: rustix::process::Pid| pid.as_raw_nonzero().get();
+        pids.unwrap_or_default().into_iter().map(raw).collect()
+    }
+
+    /// Kills everything in a machine's cgroup.
+    pub(super) fn kill(&self, record: &Record) -> Result<()> {
+        match self.open(record)? {
+            Some(cgroup) => cgroup.kill(),
+            None => Ok(()),
+        }
     }
 }
 

@@ -10,6 +10,11 @@ mod network;
 mod root;
 mod run;
 mod start;
+mod stop;
+mod view;
 
 pub use self::explain::{Explanation, explain};
+pub(crate) use self::host::Cgroups;
 pub use self::start::{StartOptions, start};
+pub use self::stop::{StopOptions, Stopped, stop};
+pub use self::view::{Detail, Process, Summary, list, status};

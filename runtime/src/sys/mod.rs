@@ -4,6 +4,7 @@
 //! takes a lock: the child has a copy of the parent's memory, but only one thread.
 
 pub(crate) mod clone;
+pub(crate) mod credentials;
 pub(crate) mod exec;
 pub(crate) mod mount;
 pub(crate) mod net;
@@ -11,9 +12,13 @@ pub(crate) mod ns;
 pub(crate) mod ofd;
 pub(crate) mod pidfd;
 pub(crate) mod process;
+pub(crate) mod readiness;
 pub(crate) mod seccomp;
+pub(crate) mod signal;
 pub(crate) mod trees;
 pub(crate) mod worker;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::io;
 
@@ -25,8 +30,3 @@ fn check(result: libc::c_long) -> io::Result<libc::c_long> {
         Ok(result)
     }
 }
-pub(crate) mod credentials;
-pub(crate) mod readiness;
-pub(crate) mod signal;
-#[cfg(test)]
-pub(crate) mod testing;

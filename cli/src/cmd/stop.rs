@@ -1,0 +1,49 @@
+//! `nsrun stop`: asks a machine to power off, and makes it if it does not.
+
+use std::time::Duration;
+
+use nsrun_runtime::machine::{self, StopOptions, Stopped};
+use nsrun_runtime::{MachineName, Result};
+
+use crate::globals::Globals;
+use crate::report;
+
+/// Arguments of `stop`.
+#[derive(clap::Args, Debug)]
+pub struct StopArgs {
+    /// Name of the machine
+    #[arg(value_name = "NAME")]
+    machine: MachineName,
+
+    /// Kill at once instead of asking
+    #[arg(long)]
+    kill: bool,
+
+    /// Seconds that the machine gets before it is killed
+    #[arg(long, value_name = "SECONDS", default_value_t = 90)]
+    timeout: u64,
+}
+
+/// Stops the machine and says which step it took.
+pub fn run(args: &StopArgs, globals: &Globals) -> Result<()> {
+    let options = StopOptions {
+        kill: args.kill,
+        timeout: Duration::from_secs(args.timeout),
+    };
+    let stopped = machine::stop(&globals.dirs, &args.machine, options)?;
+    if globals.json {
+        return report::json(&stopped);
+    }
+    if !globals.quiet {
+        let name = &args.machine;
+        println!(
+            "{}",
+            match stopped {
+                Stopped::Asked => format!("{name} has stopped."),
+                Stopped::Killed => format!("{name} was killed."),
+                Stopped::Cleared => format!("{name} had lost its supervisor; what was left is gone."),
+            }
+        );
+    }
+    Ok(())
+}
