@@ -13,6 +13,7 @@ use crate::error::{Error, Kind};
 
 pub use accounts::Accounts;
 pub use candidates::{candidates, owner_base};
+pub(crate) use lease::LOCK_DIR;
 pub use lease::{RangeLease, Ranges};
 
 /// Ids in one range, and the boundary that picked ranges lie on: a full 16-bit space.

@@ -1,7 +1,7 @@
 //! A lock with a file of its own that disappears with its last holder.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, symlink_metadata};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
@@ -52,6 +52,15 @@ impl LockFile {
             }
         }
         Ok(None)
+    }
+
+    /// Removes the file that a killed holder left, unless somebody holds it now.
+    pub(crate) fn sweep(path: &Path) -> io::Result<()> {
+        match symlink_metadata(path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(e) => Err(e),
+            Ok(_) => Self::take(path, Mode::Exclusive).map(drop),
+        }
     }
 }
 
@@ -160,6 +169,21 @@ mod tests {
             "the first holder must leave the second's file alone"
         );
         drop(second);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn sweeping_removes_only_what_nobody_holds() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        LockFile::sweep(&path).unwrap();
+        std::fs::write(&path, "").unwrap();
+        let held = take(&path, Mode::Shared).unwrap();
+        LockFile::sweep(&path).unwrap();
+        assert!(path.exists());
+        drop(held);
+        std::fs::write(&path, "").unwrap();
+        LockFile::sweep(&path).unwrap();
         assert!(!path.exists());
     }
 

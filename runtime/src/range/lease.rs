@@ -8,7 +8,7 @@ use crate::lock::{LockFile, Mode, make_dir};
 use crate::name::MachineName;
 
 /// Where systemd-nspawn locks the ranges that it has picked.
-const LOCK_DIR: &str = "/run/systemd/nspawn-uid";
+pub(crate) const LOCK_DIR: &str = "/run/systemd/nspawn-uid";
 
 const LOCK_DIR_MODE: u32 = 0o755;
 

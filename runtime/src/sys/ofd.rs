@@ -46,6 +46,14 @@ impl AsFd for OfdLock {
     }
 }
 
+/// Whether another description holds any lock on the file. Takes none, so that looking
+/// never gets into the way of someone who wants the lock.
+pub(crate) fn is_held(file: BorrowedFd<'_>) -> io::Result<bool> {
+    let mut query = whole_file(Mode::Exclusive);
+    fcntl(file, FcntlArg::F_OFD_GETLK(&mut query))?;
+    Ok(i32::from(query.l_type) != libc::F_UNLCK)
+}
+
 fn set(file: BorrowedFd<'_>, mode: Mode) -> io::Result<bool> {
     match fcntl(file, FcntlArg::F_OFD_SETLK(&whole_file(mode))) {
         Ok(_) => Ok(true),
@@ -89,10 +97,12 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let first = OfdLock::try_take(open(&file), Mode::Exclusive).unwrap();
         assert!(first.is_some());
+        assert!(is_held(open(&file).as_fd()).unwrap());
         for mode in [Mode::Exclusive, Mode::Shared] {
             assert!(OfdLock::try_take(open(&file), mode).unwrap().is_none());
         }
         drop(first);
+        assert!(!is_held(open(&file).as_fd()).unwrap());
         assert!(
             OfdLock::try_take(open(&file), Mode::Exclusive)
                 .unwrap()
@@ -116,6 +126,18 @@ mod tests {
             OfdLock::try_take(open(&file), Mode::Shared)
                 .unwrap()
                 .is_none()
+        );
+    }
+
+    #[test]
+    fn looking_does_not_stand_in_the_way() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let looker = File::open(file.path()).unwrap();
+        assert!(!is_held(looker.as_fd()).unwrap());
+        assert!(
+            OfdLock::try_take(open(&file), Mode::Exclusive)
+                .unwrap()
+                .is_some()
         );
     }
 }
