@@ -18,7 +18,7 @@ use super::inbox::Inbox;
 use super::manager::Manager;
 use super::outcome::{End, Outcome};
 use super::policy::{Config, Effect, Event, Policy};
-use super::reception::Reception;
+use super::reception::{ProcessStatus, Reception};
 use super::session::{ConsoleMode, Session, Signals};
 use super::signal::Signal;
 use super::stream::{Sink, Source};
@@ -29,7 +29,7 @@ use crate::terminal::Terminal;
 
 pub(super) struct Driver<'a> {
     leader: AsyncFd<OwnedFd>,
-    reception: Reception,
+    status: ProcessStatus,
     namespaced: bool,
     inbox: Option<Inbox>,
     console: Option<Console<'a>>,
@@ -93,7 +93,7 @@ impl<'a> Driver<'a> {
                 .try_clone()
                 .and_then(readable)
                 .cannot(|| "wait for the payload")?,
-            reception: Reception::of(payload.pid).cannot(|| "look at the payload in /proc")?,
+            status: ProcessStatus::of(payload.pid).cannot(|| "look at the payload in /proc")?,
             namespaced: config.namespaced,
             inbox,
             user: User {
@@ -194,12 +194,15 @@ impl<'a> Driver<'a> {
     fn perform(&mut self, effect: Effect, now: Instant) -> Result<()> {
         match effect {
             Effect::Look(signal) => {
-                let takes = self.reception.takes(signal);
-                return self.feed(Event::Seen(takes));
+                let reception = self.status.reception(signal);
+                return self.feed(Event::Seen(reception));
             }
             Effect::Send(signal) => return self.send(signal),
-            Effect::Offer(signal) if self.reception.takes(signal) => return self.send(signal),
-            Effect::Offer(_) => {}
+            Effect::Offer(signal) => {
+                if self.status.reception(signal) != Reception::Lost {
+                    return self.send(signal);
+                }
+            }
             Effect::KillAll => return kill(self.leader.get_ref().as_fd(), self.host),
             Effect::KillEntered => self.host.kill_entered(),
             Effect::Record => self.host.record(self.policy.status()),

@@ -6,6 +6,7 @@ use super::flow::Stalled;
 use super::keys::HotKey;
 use super::notify::{Field, Shutdown};
 use super::outcome::{Cause, End, Outcome};
+use super::reception::Reception;
 use super::signal::Signal;
 use super::stop::{Reason, Repeat, Rung, StopLadder};
 
@@ -107,7 +108,7 @@ pub(crate) enum Event {
     Key(HotKey),
     Notice(Vec<Field>),
     /// The answer to [`Effect::Look`].
-    Seen(bool),
+    Seen(Reception),
     Tick,
     Ended(End),
 }
@@ -190,8 +191,8 @@ impl Policy {
             Event::Signal(signal) => self.signal(signal, now),
             Event::Key(key) => self.key(key, now),
             Event::Notice(fields) => self.notice(fields),
-            Event::Seen(takes) => {
-                let rung = self.ladder.seen(takes, now);
+            Event::Seen(reception) => {
+                let rung = self.ladder.seen(reception, now);
                 self.climb(rung)
             }
             Event::Tick => {

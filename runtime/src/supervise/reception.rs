@@ -7,11 +7,27 @@ use rustix::fs::{Mode, OFlags};
 
 use super::signal::Signal;
 
+/// What would become of a signal that is sent now.
+///
+/// The kernel drops what a PID 1 neither handles nor blocks (pid_namespaces(7)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reception {
+    /// It would be dropped. Also the answer of a process that has ended.
+    Lost,
+    /// It is blocked. Most who block it read it from a descriptor, as systemd does; but some shells
+    /// block every signal for the moment in which they start a command, and would lose it after that.
+    Blocked,
+    /// It is blocked, and one that was sent before has not been taken yet.
+    Pending,
+    /// It has a handler.
+    Handled,
+}
+
 /// The leader's directory in procfs, opened once, so that it can only be this process's.
 #[derive(Debug)]
-pub(crate) struct Reception(OwnedFd);
+pub(crate) struct ProcessStatus(OwnedFd);
 
-impl Reception {
+impl ProcessStatus {
     /// Opens the directory of `pid`, a child that has not been reaped.
     pub(crate) fn of(pid: i32) -> io::Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -22,16 +38,13 @@ impl Reception {
         )?))
     }
 
-    /// Whether `signal` sent now would be handled, or stay pending until it is.
-    ///
-    /// The kernel drops what a PID 1 neither handles nor blocks (pid_namespaces(7)). A process
-    /// that cannot be asked is one that has ended.
-    pub(crate) fn takes(&self, signal: Signal) -> bool {
-        self.status()
-            .is_ok_and(|status| mentions(&status, signal).unwrap_or(false))
+    /// What would become of `signal`.
+    pub(crate) fn reception(&self, signal: Signal) -> Reception {
+        let status = self.read();
+        status.map_or(Reception::Lost, |status| reception(&status, signal))
     }
 
-    fn status(&self) -> io::Result<String> {
+    fn read(&self) -> io::Result<String> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let file = rustix::fs::openat(self.0.as_fd(), "status", flags, Mode::empty())?;
         let mut text = String::new();
@@ -40,12 +53,19 @@ impl Reception {
     }
 }
 
-/// Whether `SigBlk` or `SigCgt` of a proc_pid_status(5) text has the signal; `None` without both lines.
-fn mentions(status: &str, signal: Signal) -> Option<bool> {
+/// Reads it from a proc_pid_status(5) text.
+fn reception(status: &str, signal: Signal) -> Reception {
     let bit = 1_u64 << (signal.number() - 1);
-    let blocked = mask(status, "SigBlk:")?;
-    let caught = mask(status, "SigCgt:")?;
-    Some((blocked | caught) & bit != 0)
+    let set = |key| mask(status, key).is_some_and(|mask| mask & bit != 0);
+    if set("SigCgt:") {
+        Reception::Handled
+    } else if !set("SigBlk:") {
+        Reception::Lost
+    } else if set("ShdPnd:") {
+        Reception::Pending
+    } else {
+        Reception::Blocked
+    }
 }
 
 fn mask(status: &str, key: &str) -> Option<u64> {
@@ -57,49 +77,52 @@ fn mask(status: &str, key: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// systemd as PID 1 reads its signals from a descriptor: all are blocked.
-    const SYSTEMD: &str = "Name:\tsystemd\nSigPnd:\t0000000000000000\n\
+    /// systemd as PID 1 reads its signals from a descriptor: all are blocked. A SIGHUP is on its way.
+    const SYSTEMD: &str = "Name:\tsystemd\nSigPnd:\t0000000000000000\nShdPnd:\t0000000000000001\n\
         SigBlk:\t7fe3c0fe28014a03\nSigIgn:\t0000000000001000\nSigCgt:\t00000001000004ec\n";
     /// A shell that runs a script waits for its children only.
-    const SHELL: &str = "Name:\tbash\nSigPnd:\t0000000000000000\n\
+    const SHELL: &str = "Name:\tbash\nSigPnd:\t0000000000000000\nShdPnd:\t0000000000000000\n\
         SigBlk:\t0000000000010000\nSigIgn:\t0000000000000004\nSigCgt:\t0000000000010002\n";
 
     #[test]
     fn systemd_takes_the_halt_signal() {
-        assert_eq!(mentions(SYSTEMD, Signal::HALT), Some(true));
+        assert_eq!(reception(SYSTEMD, Signal::HALT), Reception::Blocked);
+        assert_eq!(reception(SYSTEMD, Signal::HUP), Reception::Pending);
     }
 
     #[test]
     fn a_shell_loses_it() {
-        assert_eq!(mentions(SHELL, Signal::HALT), Some(false));
-        assert_eq!(mentions(SHELL, Signal::TERM), Some(false));
+        assert_eq!(reception(SHELL, Signal::HALT), Reception::Lost);
+        assert_eq!(reception(SHELL, Signal::TERM), Reception::Lost);
     }
 
     #[test]
-    fn handled_and_blocked_both_count() {
-        assert_eq!(mentions(SHELL, Signal::INT), Some(true));
-        assert_eq!(mentions(SHELL, Signal::new(17).unwrap()), Some(true));
+    fn an_ignored_signal_is_lost_and_a_handled_one_is_not() {
+        assert_eq!(reception(SHELL, Signal::QUIT), Reception::Lost);
+        assert_eq!(reception(SHELL, Signal::INT), Reception::Handled);
     }
 
     #[test]
     fn the_highest_signal_has_the_highest_bit() {
-        let status = "SigBlk:\t8000000000000000\nSigCgt:\t0\n";
-        assert_eq!(mentions(status, Signal::new(64).unwrap()), Some(true));
+        let status = "SigBlk:\t8000000000000000\n";
+        let highest = Signal::new(64).unwrap();
+        assert_eq!(reception(status, highest), Reception::Blocked);
     }
 
     #[test]
-    fn damaged_text_is_no_answer() {
-        for status in ["", "SigBlk:\t0\n", "SigBlk:\tx\nSigCgt:\t0\n"] {
-            assert_eq!(mentions(status, Signal::TERM), None);
+    fn damaged_text_is_no_promise() {
+        for status in ["", "SigBlk:\tx\nSigCgt:\t\n", "SigBlk:\n"] {
+            assert_eq!(reception(status, Signal::TERM), Reception::Lost);
         }
     }
 
     #[test]
     fn reads_this_process() {
         let own = i32::try_from(std::process::id()).unwrap();
-        let reception = Reception::of(own).unwrap();
+        let status = ProcessStatus::of(own).unwrap();
         // Rust's runtime handles SIGSEGV to report stack overflows.
-        assert!(reception.takes(Signal::new(libc::SIGSEGV).unwrap()));
-        assert!(!reception.takes(Signal::KILL));
+        let fault = Signal::new(libc::SIGSEGV).unwrap();
+        assert_eq!(status.reception(fault), Reception::Handled);
+        assert_eq!(status.reception(Signal::KILL), Reception::Lost);
     }
 }

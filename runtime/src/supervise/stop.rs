@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::reception::Reception;
 use super::signal::Signal;
 
 /// How often a PID 1 that would lose the signal is looked at again.
@@ -9,6 +10,12 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How long a request waits for a PID 1 that takes the signal: `init` may still be the shell
 /// script that starts it.
 const HOLD: Duration = Duration::from_millis(500);
+
+/// How often a PID 1 that blocks the signal has to be seen to go on doing so before it counts as one
+/// that reads it from a descriptor.
+const CONFIRM: u8 = 3;
+/// How often one is looked at that has not come to take it.
+const BUSY: Duration = Duration::from_millis(100);
 
 /// What a further request does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,11 +55,20 @@ pub(crate) enum Rung {
 #[derive(Clone, Copy, Debug)]
 enum State {
     Idle,
+    /// The signal would be lost.
     Held {
         signal: Signal,
         since: Instant,
         next: Instant,
     },
+    /// It was sent to a process that blocks it: whether for long or for a moment remains to be seen.
+    Sent {
+        signal: Signal,
+        since: Instant,
+        next: Instant,
+        looks: u8,
+    },
+    /// It has been taken.
     Asked {
         since: Instant,
     },
@@ -86,43 +102,57 @@ impl StopLadder {
             (State::Idle, _) => now,
             (_, Repeat::Kills) | (State::Killed, _) => return self.kill(Reason::Repeated),
             (_, Repeat::SameAgain) => return Rung::Wait,
-            (State::Held { since, .. }, Repeat::SentToo) => since,
+            (State::Held { since, .. } | State::Sent { since, .. }, Repeat::SentToo) => since,
             (State::Asked { .. }, Repeat::SentToo) => now,
         };
-        self.state = State::Held {
-            signal,
-            since,
-            next: now + LOOK_AGAIN,
-        };
+        self.hold(signal, since, now);
         Rung::Look(signal)
     }
 
     /// Takes the answer to [`Rung::Look`].
-    pub(crate) fn seen(&mut self, takes: bool, now: Instant) -> Rung {
-        let State::Held { signal, since, .. } = self.state else {
-            return Rung::Wait;
-        };
-        if takes {
-            self.state = State::Asked { since: now };
-            return Rung::Ask(signal);
+    pub(crate) fn seen(&mut self, reception: Reception, now: Instant) -> Rung {
+        match self.state {
+            State::Held { signal, since, .. } => match reception {
+                Reception::Lost if now >= since + HOLD => return self.kill(Reason::WouldBeLost),
+                Reception::Lost => self.hold(signal, since, now),
+                Reception::Handled => {
+                    self.state = State::Asked { since: now };
+                    return Rung::Ask(signal);
+                }
+                Reception::Blocked | Reception::Pending => {
+                    self.watch(signal, since, now + LOOK_AGAIN, 1);
+                    return Rung::Ask(signal);
+                }
+            },
+            State::Sent {
+                signal,
+                since,
+                looks,
+                ..
+            } => match reception {
+                // It was unblocked without anybody waiting for it.
+                Reception::Lost => self.hold(signal, since, now),
+                Reception::Pending => self.watch(signal, since, now + BUSY, 0),
+                Reception::Blocked if looks < CONFIRM => {
+                    self.watch(signal, since, now + LOOK_AGAIN, looks + 1);
+                }
+                Reception::Blocked | Reception::Handled => {
+                    self.state = State::Asked { since: now };
+                }
+            },
+            State::Idle | State::Asked { .. } | State::Killed => {}
         }
-        if now >= since + HOLD {
-            return self.kill(Reason::WouldBeLost);
-        }
-        self.state = State::Held {
-            signal,
-            since,
-            next: (now + LOOK_AGAIN).min(since + HOLD),
-        };
         Rung::Wait
     }
 
     /// Takes the passing of time.
     pub(crate) fn tick(&mut self, now: Instant) -> Rung {
+        if self.gives_up_at().is_some_and(|at| now >= at) {
+            return self.kill(Reason::TooSlow);
+        }
         match self.state {
-            State::Held { signal, next, .. } if now >= next => Rung::Look(signal),
-            State::Asked { .. } if self.wake_at().is_some_and(|at| now >= at) => {
-                self.kill(Reason::TooSlow)
+            State::Held { signal, next, .. } | State::Sent { signal, next, .. } if now >= next => {
+                Rung::Look(signal)
             }
             _ => Rung::Wait,
         }
@@ -130,11 +160,37 @@ impl StopLadder {
 
     /// When [`StopLadder::tick`] has something to do.
     pub(crate) fn wake_at(&self) -> Option<Instant> {
+        let look = match self.state {
+            State::Held { next, .. } | State::Sent { next, .. } => Some(next),
+            State::Idle | State::Asked { .. } | State::Killed => None,
+        };
+        look.into_iter().chain(self.gives_up_at()).min()
+    }
+
+    fn gives_up_at(&self) -> Option<Instant> {
         match self.state {
-            State::Held { next, .. } => Some(next),
-            State::Asked { since } => self.patience.map(|patience| since + patience),
-            State::Idle | State::Killed => None,
+            State::Sent { since, .. } | State::Asked { since } => {
+                self.patience.map(|patience| since + patience)
+            }
+            State::Idle | State::Held { .. } | State::Killed => None,
         }
+    }
+
+    fn hold(&mut self, signal: Signal, since: Instant, now: Instant) {
+        self.state = State::Held {
+            signal,
+            since,
+            next: (now + LOOK_AGAIN).min(since + HOLD),
+        };
+    }
+
+    fn watch(&mut self, signal: Signal, since: Instant, next: Instant, looks: u8) {
+        self.state = State::Sent {
+            signal,
+            since,
+            next,
+            looks,
+        };
     }
 
     fn kill(&mut self, reason: Reason) -> Rung {
@@ -158,7 +214,7 @@ mod tests {
     fn a_payload_that_takes_the_signal_is_asked_at_once() {
         let (mut ladder, t0) = (StopLadder::new(None), Instant::now());
         assert_eq!(ladder.request(HALT, Repeat::Kills, t0), Rung::Look(HALT));
-        assert_eq!(ladder.seen(true, t0), Rung::Ask(HALT));
+        assert_eq!(ladder.seen(Reception::Handled, t0), Rung::Ask(HALT));
         assert_eq!(ladder.wake_at(), None);
     }
 
@@ -166,7 +222,7 @@ mod tests {
     fn the_second_request_kills() {
         let (mut ladder, t0) = (StopLadder::new(None), Instant::now());
         ladder.request(HALT, Repeat::Kills, t0);
-        ladder.seen(true, t0);
+        ladder.seen(Reception::Handled, t0);
         let second = ladder.request(HALT, Repeat::Kills, t0 + ms(1));
         assert_eq!(second, Rung::Kill(Reason::Repeated));
     }
@@ -175,7 +231,7 @@ mod tests {
     fn a_second_request_kills_while_the_first_is_held() {
         let (mut ladder, t0) = (StopLadder::new(None), Instant::now());
         ladder.request(HALT, Repeat::Kills, t0);
-        ladder.seen(false, t0);
+        ladder.seen(Reception::Lost, t0);
         let second = ladder.request(HALT, Repeat::Kills, t0 + ms(1));
         assert_eq!(second, Rung::Kill(Reason::Repeated));
     }
@@ -185,21 +241,24 @@ mod tests {
         let (mut ladder, t0) = (StopLadder::new(None), Instant::now());
         ladder.request(HALT, Repeat::Kills, t0);
         for n in 0..10 {
-            assert_eq!(ladder.seen(false, t0 + ms(20 * n)), Rung::Wait);
+            assert_eq!(ladder.seen(Reception::Lost, t0 + ms(20 * n)), Rung::Wait);
             let wake = ladder.wake_at().unwrap();
             assert_eq!(wake, t0 + ms(20 * (n + 1)));
             assert_eq!(ladder.tick(wake), Rung::Look(HALT));
         }
-        assert_eq!(ladder.seen(true, t0 + ms(200)), Rung::Ask(HALT));
+        assert_eq!(
+            ladder.seen(Reception::Handled, t0 + ms(200)),
+            Rung::Ask(HALT)
+        );
     }
 
     #[test]
     fn a_request_nobody_would_take_is_answered_by_kill_after_half_a_second() {
         let (mut ladder, t0) = (StopLadder::new(None), Instant::now());
         ladder.request(HALT, Repeat::Kills, t0);
-        assert_eq!(ladder.seen(false, t0 + ms(499)), Rung::Wait);
+        assert_eq!(ladder.seen(Reception::Lost, t0 + ms(499)), Rung::Wait);
         assert_eq!(ladder.wake_at(), Some(t0 + ms(500)));
-        let last = ladder.seen(false, t0 + ms(500));
+        let last = ladder.seen(Reception::Lost, t0 + ms(500));
         assert_eq!(last, Rung::Kill(Reason::WouldBeLost));
     }
 
@@ -207,7 +266,7 @@ mod tests {
     fn a_second_hangup_changes_nothing() {
         let (mut ladder, t0) = (StopLadder::new(None), Instant::now());
         ladder.request(HALT, Repeat::SameAgain, t0);
-        ladder.seen(true, t0);
+        ladder.seen(Reception::Handled, t0);
         assert_eq!(ladder.request(HALT, Repeat::SameAgain, t0), Rung::Wait);
     }
 
@@ -217,7 +276,7 @@ mod tests {
         for signal in [Signal::INT, Signal::INT, Signal::TERM] {
             let look = ladder.request(signal, Repeat::SentToo, t0);
             assert_eq!(look, Rung::Look(signal));
-            assert_eq!(ladder.seen(true, t0), Rung::Ask(signal));
+            assert_eq!(ladder.seen(Reception::Handled, t0), Rung::Ask(signal));
         }
     }
 
@@ -226,7 +285,7 @@ mod tests {
         let (mut ladder, t0) = (StopLadder::new(None), Instant::now());
         ladder.request(Signal::INT, Repeat::SentToo, t0);
         ladder.request(Signal::TERM, Repeat::SentToo, t0 + ms(400));
-        let last = ladder.seen(false, t0 + ms(500));
+        let last = ladder.seen(Reception::Lost, t0 + ms(500));
         assert_eq!(last, Rung::Kill(Reason::WouldBeLost));
     }
 
@@ -234,7 +293,7 @@ mod tests {
     fn patience_ends_in_a_kill() {
         let (mut ladder, t0) = (StopLadder::new(Some(ms(900))), Instant::now());
         ladder.request(HALT, Repeat::Kills, t0);
-        ladder.seen(true, t0);
+        ladder.seen(Reception::Handled, t0);
         assert_eq!(ladder.tick(t0 + ms(899)), Rung::Wait);
         assert_eq!(ladder.wake_at(), Some(t0 + ms(900)));
         assert_eq!(ladder.tick(t0 + ms(900)), Rung::Kill(Reason::TooSlow));
@@ -246,28 +305,100 @@ mod tests {
         ladder.request(HALT, Repeat::Kills, t0);
         ladder.request(HALT, Repeat::Kills, t0);
         assert_eq!(ladder.tick(t0 + ms(1000)), Rung::Wait);
-        assert_eq!(ladder.seen(true, t0), Rung::Wait);
+        assert_eq!(ladder.seen(Reception::Handled, t0), Rung::Wait);
         let again = ladder.request(HALT, Repeat::SameAgain, t0);
         assert_eq!(again, Rung::Kill(Reason::Repeated));
     }
 
+    /// Asks a PID 1 that blocks the signal.
+    fn sent(t0: Instant) -> StopLadder {
+        let mut ladder = StopLadder::new(Some(ms(10_000)));
+        ladder.request(HALT, Repeat::Kills, t0);
+        assert_eq!(ladder.seen(Reception::Blocked, t0), Rung::Ask(HALT));
+        ladder
+    }
+
+    #[test]
+    fn who_goes_on_blocking_the_signal_has_taken_it() {
+        let t0 = Instant::now();
+        let mut ladder = sent(t0);
+        let mut now = t0;
+        for reception in [Reception::Pending, Reception::Blocked, Reception::Blocked] {
+            now = ladder.wake_at().unwrap();
+            assert_eq!(ladder.tick(now), Rung::Look(HALT));
+            assert_eq!(ladder.seen(reception, now), Rung::Wait);
+        }
+        for _ in 0..CONFIRM {
+            ladder.seen(Reception::Blocked, now);
+        }
+        assert_eq!(
+            ladder.wake_at(),
+            Some(now + ms(10_000)),
+            "only patience is left"
+        );
+    }
+
+    #[test]
+    fn who_blocked_it_for_a_moment_has_lost_it() {
+        let t0 = Instant::now();
+        let mut ladder = sent(t0);
+        assert_eq!(ladder.seen(Reception::Lost, t0 + ms(20)), Rung::Wait);
+        let second = ladder.seen(Reception::Handled, t0 + ms(40));
+        assert_eq!(second, Rung::Ask(HALT));
+    }
+
+    #[test]
+    fn a_loss_does_not_prolong_the_hold() {
+        let t0 = Instant::now();
+        let mut ladder = sent(t0);
+        ladder.seen(Reception::Lost, t0 + ms(510));
+        assert_eq!(ladder.tick(t0 + ms(510)), Rung::Look(HALT));
+        let last = ladder.seen(Reception::Lost, t0 + ms(510));
+        assert_eq!(last, Rung::Kill(Reason::WouldBeLost));
+    }
+
+    #[test]
+    fn a_signal_that_stays_pending_ends_in_patience() {
+        let t0 = Instant::now();
+        let mut ladder = sent(t0);
+        while ladder.tick(ladder.wake_at().unwrap()) == Rung::Look(HALT) {
+            let now = ladder.wake_at().unwrap();
+            assert!(now < t0 + ms(10_000));
+            ladder.seen(Reception::Pending, now);
+        }
+        assert!(matches!(ladder.state, State::Killed));
+    }
+
+    fn any_reception() -> impl Strategy<Value = Reception> {
+        prop::sample::select(vec![
+            Reception::Lost,
+            Reception::Blocked,
+            Reception::Pending,
+            Reception::Handled,
+        ])
+    }
+
     proptest! {
-        /// Whatever PID 1 does, a request is answered within the hold by a signal or a kill.
+        /// Whatever PID 1 does, a request is answered within the hold by a signal or a kill; and if
+        /// that signal is lost, by a kill.
         #[test]
-        fn every_request_is_answered_in_time(answers in prop::collection::vec(any::<bool>(), 60)) {
+        fn every_request_is_answered(answers in prop::collection::vec(any_reception(), 200)) {
             let (mut ladder, t0) = (StopLadder::new(None), Instant::now());
             ladder.request(HALT, Repeat::Kills, t0);
-            let mut now = t0;
-            for takes in answers {
-                match ladder.seen(takes, now) {
-                    Rung::Ask(_) | Rung::Kill(_) => {
-                        prop_assert!(now <= t0 + HOLD);
-                        return Ok(());
-                    }
-                    _ => now = ladder.wake_at().unwrap(),
+            let (mut now, mut answered, mut lost) = (t0, false, false);
+            for reception in answers {
+                let rung = ladder.seen(reception, now);
+                if !answered && matches!(rung, Rung::Ask(_) | Rung::Kill(_)) {
+                    prop_assert!(now <= t0 + HOLD);
+                    answered = true;
+                }
+                lost = matches!(ladder.state, State::Held { .. });
+                match ladder.wake_at() {
+                    Some(at) => now = at.max(now),
+                    None => return Ok(()),
                 }
             }
-            prop_assert!(false, "never answered");
+            prop_assert!(answered && !lost);
         }
     }
 }

@@ -1,13 +1,14 @@
 //! Whole runs, with processes of the test's own as payloads.
 
 use super::*;
-use crate::sys::testing::{exit_now, fork, fork_into_pid_namespace};
+use crate::sys::testing::{exit_now, fork, fork_into_pid_namespace, shell_as_init};
 use nix::sys::signal::{Signal as Named, raise};
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType};
 use rustix::process::{Pid, PidfdFlags, getpid};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::system::{RebootCommand, reboot};
 use rustix::termios::{LocalModes, tcgetattr};
+use std::ffi::CString;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
@@ -70,6 +71,21 @@ fn shell(script: &str) -> Payload {
     }
 }
 
+/// The same as PID 1 of a PID namespace: it loses signals that it does not handle. `None` without root.
+fn init(script: &str) -> Option<Payload> {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIP: making a PID namespace needs root");
+        return None;
+    }
+    let (master, slave) = pty();
+    let script = CString::new(script).unwrap();
+    let pid = shell_as_init(&script, slave.as_fd()).unwrap();
+    Some(Payload {
+        console: Some(master),
+        ..payload(pid)
+    })
+}
+
 fn null() -> File {
     File::options()
         .read(true)
@@ -100,7 +116,6 @@ fn run(session: &mut Session, payload: Payload, config: Config) -> (Outcome, See
 fn stop_by_term() -> Config {
     Config {
         stop: StopBy::Signal(Signal::TERM),
-        namespaced: false,
         ..Config::boot()
     }
 }
@@ -127,7 +142,9 @@ fn output_and_exit_status_of_a_command() {
 
 #[test]
 fn a_stop_waits_for_a_payload_that_is_not_ready_yet() {
-    let payload = shell(&format!("sleep 0.1; trap 'exit 3' TERM; {WAITS}"));
+    let Some(payload) = init(&format!("sleep 0.1; trap 'exit 3' TERM; {WAITS}")) else {
+        return;
+    };
     let mut session = quiet();
     raise(Named::SIGTERM).unwrap();
     let (outcome, seen) = run(&mut session, payload, stop_by_term());
@@ -137,7 +154,7 @@ fn a_stop_waits_for_a_payload_that_is_not_ready_yet() {
 
 #[test]
 fn a_stop_that_nobody_would_take_kills() {
-    let payload = shell(WAITS);
+    let Some(payload) = init(WAITS) else { return };
     let mut session = quiet();
     raise(Named::SIGHUP).unwrap();
     let (outcome, _) = run(&mut session, payload, stop_by_term());
@@ -147,7 +164,9 @@ fn a_stop_that_nobody_would_take_kills() {
 
 #[test]
 fn a_second_stop_kills() {
-    let payload = shell(&format!("trap '' TERM; {WAITS}"));
+    let Some(payload) = init(&format!("trap '' TERM; {WAITS}")) else {
+        return;
+    };
     let mut session = quiet();
     raise(Named::SIGTERM).unwrap();
     raise(Named::SIGINT).unwrap();
@@ -157,7 +176,9 @@ fn a_second_stop_kills() {
 
 #[test]
 fn patience_has_an_end() {
-    let payload = shell(&format!("trap 'echo no' TERM; {WAITS}"));
+    let Some(payload) = init(&format!("trap 'echo no' TERM; {WAITS}")) else {
+        return;
+    };
     let mut session = quiet();
     raise(Named::SIGTERM).unwrap();
     let config = Config {
@@ -273,7 +294,8 @@ fn escapes_that_the_payload_prints_mean_nothing() {
 fn a_machine_stops_though_nobody_reads_its_console() {
     let (reader, writer) = rustix::pipe::pipe().unwrap();
     let flood = "yes | head -c 3000000";
-    let payload = shell(&format!("trap '{flood}; exit 6' TERM; {flood}; {WAITS}"));
+    let script = format!("trap '{flood}; exit 6' TERM; {flood}; {WAITS}");
+    let Some(payload) = init(&script) else { return };
     let mut session = session(ConsoleMode::ReadOnly, null(), &writer);
     raise(Named::SIGTERM).unwrap();
     let (outcome, _) = run(&mut session, payload, stop_by_term());

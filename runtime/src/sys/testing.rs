@@ -1,6 +1,10 @@
 //! Child processes for tests that play a payload.
 
+use std::ffi::CStr;
 use std::io;
+use std::os::fd::BorrowedFd;
+
+use nix::sys::signal::SigSet;
 
 /// Forks. libc makes its allocator usable in the child.
 pub(crate) fn fork() -> io::Result<i32> {
@@ -31,4 +35,27 @@ pub(crate) fn bare_fork(flags: i32) -> io::Result<i32> {
 pub(crate) fn exit_now(status: i32) -> ! {
     // SAFETY: _exit(2) has no preconditions.
     unsafe { libc::_exit(status) }
+}
+
+/// Runs `script` in a shell that is PID 1 of a PID namespace of its own, on `terminal`, with no
+/// signal blocked.
+pub(crate) fn shell_as_init(script: &CStr, terminal: BorrowedFd<'_>) -> io::Result<i32> {
+    let argv = [
+        c"sh".as_ptr(),
+        c"-c".as_ptr(),
+        script.as_ptr(),
+        std::ptr::null(),
+    ];
+    let none = SigSet::empty();
+    let pid = fork_into_pid_namespace()?;
+    if pid == 0 {
+        let _ = rustix::stdio::dup2_stdin(terminal);
+        let _ = rustix::stdio::dup2_stdout(terminal);
+        let _ = rustix::stdio::dup2_stderr(terminal);
+        let _ = none.thread_set_mask();
+        // SAFETY: the strings were prepared before the fork, and a NULL ends the list.
+        unsafe { libc::execv(c"/bin/sh".as_ptr(), argv.as_ptr()) };
+        exit_now(127);
+    }
+    Ok(pid)
 }

@@ -16,13 +16,18 @@ fn tells(effects: &[Effect], key: &str) -> bool {
     })
 }
 
-/// Handles an event and answers looks by `takes` until there are none.
-fn settle(policy: &mut Policy, event: Event, takes: bool) -> Vec<Effect> {
+/// Handles an event and answers looks until there are none: the signal has a handler, or is lost.
+fn settle(policy: &mut Policy, event: Event, handled: bool) -> Vec<Effect> {
+    let reception = if handled {
+        Reception::Handled
+    } else {
+        Reception::Lost
+    };
     let now = Instant::now();
     let mut effects = policy.handle(event, now);
     while let Some(at) = effects.iter().position(|e| matches!(e, Effect::Look(_))) {
         effects.remove(at);
-        effects.extend(policy.handle(Event::Seen(takes), now));
+        effects.extend(policy.handle(Event::Seen(reception), now));
     }
     effects
 }
@@ -203,7 +208,7 @@ proptest! {
     #[test]
     fn two_requests_always_end_a_booted_machine(
         noise in prop::collection::vec(0_usize..5, 0..20),
-        takes in any::<bool>(),
+        handled in any::<bool>(),
     ) {
         let mut policy = boot();
         let mut killed = false;
@@ -217,7 +222,7 @@ proptest! {
         let events = noise.into_iter().map(other);
         let stops = [Event::Signal(Signal::TERM), Event::Signal(Signal::INT)];
         for event in events.chain(stops) {
-            killed |= settle(&mut policy, event, takes).contains(&Effect::KillAll);
+            killed |= settle(&mut policy, event, handled).contains(&Effect::KillAll);
         }
         prop_assert!(killed);
     }
