@@ -3,6 +3,8 @@
 //! links and addresses in `nsrun-netns`.
 
 pub mod caps;
+pub mod cgroup;
+pub mod device_policy;
 pub mod dirs;
 pub mod error;
 pub mod name;
