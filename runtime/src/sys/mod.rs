@@ -13,6 +13,7 @@ pub(crate) mod ofd;
 pub(crate) mod pidfd;
 pub(crate) mod process;
 pub(crate) mod readiness;
+pub(crate) mod bpf;
 pub(crate) mod seccomp;
 pub(crate) mod signal;
 pub(crate) mod trees;
