@@ -34,12 +34,6 @@ impl CapSet {
         self.0
     }
 
-    /// The set as the kernel writes it: bit N is the capability of number N.
-    #[must_use]
-    pub fn bits(self) -> u64 {
-        self.0
-    }
-
     /// Whether `capability` is in the set.
     #[must_use]
     pub fn has(self, capability: Capability) -> bool {

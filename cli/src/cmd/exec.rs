@@ -17,7 +17,12 @@ pub struct ExecArgs {
     machine: MachineName,
 
     /// Set an environment variable; without value, pass the caller's on
-    #[arg(short = 'E', long = "env", alias = "setenv", value_name = "NAME[=VALUE]")]
+    #[arg(
+        short = 'E',
+        long = "env",
+        alias = "setenv",
+        value_name = "NAME[=VALUE]"
+    )]
     env: Vec<String>,
 
     /// Directory that the command starts in

@@ -28,7 +28,7 @@ pub fn run(args: &ListArgs, globals: &Globals) -> Result<()> {
         return Ok(());
     }
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
+    *table.style_mut() = presets::NOTHING;
     if !args.no_legend {
         table.set_header(["MACHINE", "CLASS", "STATE", "OS", "ADDRESSES"]);
     }
@@ -43,7 +43,13 @@ pub fn run(args: &ListArgs, globals: &Globals) -> Result<()> {
 }
 
 fn row(machine: &Summary) -> [String; 5] {
-    let dash = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
+    let dash = |text: &str| {
+        if text.is_empty() {
+            "-".to_owned()
+        } else {
+            text.to_owned()
+        }
+    };
     let addresses: Vec<String> = machine.addresses.iter().map(ToString::to_string).collect();
     [
         machine.name.to_string(),

@@ -118,11 +118,15 @@ impl MachineArgs {
 
 fn name_of(root: &Path) -> Result<MachineName> {
     let last = root.file_name().map(|name| name.to_string_lossy());
-    last.and_then(|name| MachineName::cleaned(&name)).ok_or_else(|| {
-        let root = root.display();
-        Error::new(Kind::Usage, format!("cannot make a machine name from {root}"))
+    last.and_then(|name| MachineName::cleaned(&name))
+        .ok_or_else(|| {
+            let root = root.display();
+            Error::new(
+                Kind::Usage,
+                format!("cannot make a machine name from {root}"),
+            )
             .hint("name the machine with --machine=NAME")
-    })
+        })
 }
 
 /// Reads `NAME=VALUE` or, for the caller's value, `NAME`.
@@ -137,7 +141,10 @@ fn variable(text: &str) -> Result<(String, String)> {
     };
     if name.is_empty() {
         let text = text.escape_debug();
-        return Err(Error::new(Kind::Usage, format!("invalid environment variable '{text}'")));
+        return Err(Error::new(
+            Kind::Usage,
+            format!("invalid environment variable '{text}'"),
+        ));
     }
     Ok((name.to_owned(), value))
 }

@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
+use nsrun_runtime::Result;
 use nsrun_runtime::machine::{self, Explanation, StartOptions};
 use nsrun_runtime::plan::Mode;
-use nsrun_runtime::Result;
 
 use super::machine_args::MachineArgs;
 use crate::globals::Globals;

@@ -27,7 +27,7 @@ pub fn run(args: &StatusArgs, globals: &Globals) -> Result<()> {
 fn print(detail: &Detail) {
     let summary = &detail.summary;
     println!("{}", summary.name);
-    let mut line = |name: &str, value: Option<String>| {
+    let line = |name: &str, value: Option<String>| {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
             println!("{name:>12}: {value}");
         }
@@ -35,7 +35,13 @@ fn print(detail: &Detail) {
     line("State", Some(summary.state.to_string()));
     line("Status", detail.status.clone());
     line("Since", detail.since.clone());
-    line("Leader", detail.leader.as_ref().map(|p| format!("{} ({})", p.pid, p.command)));
+    line(
+        "Leader",
+        detail
+            .leader
+            .as_ref()
+            .map(|p| format!("{} ({})", p.pid, p.command)),
+    );
     line("Supervisor", detail.supervisor.map(|pid| pid.to_string()));
     line("Class", Some(summary.class.clone()));
     line("Root", Some(detail.root.clone()));

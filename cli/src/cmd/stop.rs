@@ -41,7 +41,8 @@ pub fn run(args: &StopArgs, globals: &Globals) -> Result<()> {
             match stopped {
                 Stopped::Asked => format!("{name} has stopped."),
                 Stopped::Killed => format!("{name} was killed."),
-                Stopped::Cleared => format!("{name} had lost its supervisor; what was left is gone."),
+                Stopped::Cleared =>
+                    format!("{name} had lost its supervisor; what was left is gone."),
             }
         );
     }

@@ -78,7 +78,9 @@ fn join(
         Ok::<(), Errno>(())
     };
     // Until execve the image of this process is nsrun's: nobody inside may look into it.
-    next(rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable))?;
+    next(rustix::process::set_dumpable_behavior(
+        DumpableBehavior::NotDumpable,
+    ))?;
     next(enter(leader, script.namespaces))?;
     next(process::become_root())?;
     next(process::die_with_parent())?;
@@ -91,7 +93,11 @@ fn join(
         Some(master) => &[master.as_fd()],
         None => &[],
     };
-    next(wire::send(control.as_fd(), Message::plain(Kind::Ready), given))?;
+    next(wire::send(
+        control.as_fd(),
+        Message::plain(Kind::Ready),
+        given,
+    ))?;
     next(sys::process::reset_signals().map_err(errno))?;
     next(sys::process::new_session_keyring().map_err(errno))?;
     next(rustix::process::chdir(script.workdir.as_c_str()))?;
@@ -135,7 +141,10 @@ fn restrict(script: &Script) -> Result<(), Errno> {
         .map_err(|e| Errno::from_raw_os_error(e as i32))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the shape that map_err wants"
+)]
 fn errno(error: std::io::Error) -> Errno {
     Errno::from_io_error(&error).unwrap_or(Errno::IO)
 }

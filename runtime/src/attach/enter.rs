@@ -58,7 +58,12 @@ pub fn exec(dirs: &Dirs, name: &MachineName, command: &Command) -> Result<u8> {
     } else {
         ConsoleMode::Passive
     })?;
-    let leaf = cgroup.exec_leaf(rustix::process::getpid().as_raw_nonzero().get().unsigned_abs())?;
+    let leaf = cgroup.exec_leaf(
+        rustix::process::getpid()
+            .as_raw_nonzero()
+            .get()
+            .unsigned_abs(),
+    )?;
     let payload = join(&script, &leader, leaf.dir())?;
     wait(payload, &leaf, &mut session)
 }
@@ -98,7 +103,7 @@ fn script(record: &Record, leader: &PidFd, command: &Command) -> Result<Script> 
         namespaces,
         terminal: command.terminal,
         workdir: text(&command.workdir)?,
-        capabilities: limits.capabilities.bits(),
+        capabilities: limits.capabilities.mask(),
         no_new_privileges: limits.no_new_privileges,
         filter: seccomp::payload_filter(Arch::NATIVE, limits.capabilities),
         program: text(&program)?,
@@ -122,8 +127,11 @@ impl Limits {
             Some(line.trim())
         };
         let bits = field("CapBnd:").and_then(|bits| u64::from_str_radix(bits, 16).ok());
-        let capabilities = bits.map(CapSet::from_bits).ok_or_else(|| {
-            Error::new(Kind::Failed, format!("cannot read the capabilities in {path}"))
+        let capabilities = bits.map(CapSet::from_mask).ok_or_else(|| {
+            Error::new(
+                Kind::Failed,
+                format!("cannot read the capabilities in {path}"),
+            )
         })?;
         Ok(Self {
             capabilities,
@@ -143,7 +151,10 @@ fn find(root: &ImageRoot, command: &Command) -> Result<String> {
         .find(|path| root.file(path).is_ok())
         .ok_or_else(|| {
             let name = name.escape_debug();
-            Error::new(Kind::NoCommand, format!("cannot execute '{name}': no such command"))
+            Error::new(
+                Kind::NoCommand,
+                format!("cannot execute '{name}': no such command"),
+            )
         })
 }
 
@@ -161,7 +172,10 @@ fn environment(command: &Command) -> Result<Vec<CString>> {
     let given = |key: &str| command.env.iter().any(|(k, _)| k == key);
     let own = own.into_iter().filter(|(key, _)| !given(key));
     let own = own.map(|(key, value)| text(&format!("{key}={value}")));
-    let more = command.env.iter().map(|(key, value)| text(&format!("{key}={value}")));
+    let more = command
+        .env
+        .iter()
+        .map(|(key, value)| text(&format!("{key}={value}")));
     own.chain(more).collect()
 }
 
@@ -241,7 +255,9 @@ fn wait(payload: Payload, leaf: &Leaf, session: &mut Session) -> Result<u8> {
     };
     let mut host = Joined(leaf);
     let supervised = supervise::supervise(session, payload, config, &mut host);
-    runtime.block_on(supervised).map(|outcome| outcome.exit_status())
+    runtime
+        .block_on(supervised)
+        .map(|outcome| outcome.exit_status())
 }
 
 /// What joined is ended by the cgroup of its own.

@@ -5,6 +5,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 use rustix::io::Errno;
 
 use super::dir::Dir;
+use super::tree;
+use crate::error::{Context, Result};
+
+/// What the names of these cgroups begin with.
+pub(super) const PREFIX: &str = "nsrun-exec-";
 
 /// A cgroup below the payload's, removed when dropped unless processes remain in it:
 /// those stay until the machine ends.
@@ -17,7 +22,7 @@ pub struct Leaf {
 
 impl Leaf {
     pub(super) fn make(payload: &Dir, number: u32) -> Result<Self, Errno> {
-        let name = format!("nsrun-exec-{number}");
+        let name = format!("{PREFIX}{number}");
         let dir = match payload.make(&name) {
             // Left by a killed command of the same number: empty, or removal says so.
             Err(Errno::EXIST) => {
@@ -34,6 +39,16 @@ impl Leaf {
     #[must_use]
     pub fn dir(&self) -> BorrowedFd<'_> {
         self.dir.as_fd()
+    }
+}
+
+impl Leaf {
+    /// Ends the command and whatever it has started, with SIGKILL.
+    ///
+    /// # Errors
+    /// What the kernel says, but not that they are gone.
+    pub fn kill(&self) -> Result<()> {
+        tree::kill(&self.dir).cannot(|| format!("kill cgroup {}", self.name))
     }
 }
 

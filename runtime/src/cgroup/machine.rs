@@ -1,5 +1,6 @@
 //! The cgroup of a machine that exists, whoever made it.
 
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use rustix::io::Errno;
 use rustix::process::Pid;
 
 use super::dir::{Dir, flag, is_gone};
-use super::leaf::Leaf;
+use super::leaf::{Leaf, PREFIX};
 use super::stats::{self, Stats};
 use super::tree;
 use crate::device_policy::DevicePolicy;
@@ -142,6 +143,26 @@ impl MachineCgroup {
     /// What the kernel says, but not that they are gone.
     pub fn kill(&self) -> Result<()> {
         tree::kill(&self.payload).cannot(|| format!("kill cgroup {}", self.path.display()))
+    }
+
+    /// Ends the commands that joined, and nothing else.
+    ///
+    /// # Errors
+    /// What the kernel says, but not that they are gone.
+    pub fn kill_leaves(&self) -> Result<()> {
+        let what = || format!("kill what joined cgroup {}", self.path.display());
+        let children = match self.payload.children() {
+            Err(Errno::NOENT | Errno::NODEV) => return Ok(()),
+            children => children.cannot(what)?,
+        };
+        let joined = |name: &&CString| name.to_bytes().starts_with(PREFIX.as_bytes());
+        for name in children.iter().filter(joined) {
+            match self.payload.child(name.as_c_str()) {
+                Err(Errno::NOENT | Errno::NODEV) => {}
+                leaf => tree::kill(&leaf.cannot(what)?).cannot(what)?,
+            }
+        }
+        Ok(())
     }
 
     /// Whether the payload has a process.

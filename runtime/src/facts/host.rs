@@ -75,7 +75,11 @@ impl HostFacts {
             capabilities,
             hard_limits: RESOURCES.iter().map(limit).collect(),
             may_raise_limits: capabilities.has(Capability::CAP_SYS_RESOURCE),
-            devices: OPTIONAL_DEVICES.iter().copied().filter(|d| usable(d)).collect(),
+            devices: OPTIONAL_DEVICES
+                .iter()
+                .copied()
+                .filter(|d| usable(d))
+                .collect(),
             os_release: read("/etc/os-release")
                 .or_else(|| read("/usr/lib/os-release"))
                 .unwrap_or_default(),

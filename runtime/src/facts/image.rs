@@ -147,6 +147,11 @@ fn machine_id(root: &ImageRoot) -> Option<[u8; 16]> {
 fn has_systemd_247(root: &ImageRoot) -> bool {
     const LIBRARY: &str = "libsystemd-shared-247.so";
     let debian = ["usr/lib/systemd", "lib/systemd"];
-    debian.iter().any(|dir| root.has(&format!("{dir}/{LIBRARY}")))
-        || root.names("nix/store").iter().any(|n| n.contains("-systemd-247"))
+    debian
+        .iter()
+        .any(|dir| root.has(&format!("{dir}/{LIBRARY}")))
+        || root
+            .names("nix/store")
+            .iter()
+            .any(|n| n.contains("-systemd-247"))
 }

@@ -73,8 +73,12 @@ fn read_head(root: &ImageRoot, image: &Path, program: &str, path: &str) -> Resul
     match root.read(path) {
         Ok(content) => Ok(content),
         Err(Errno::NOENT) if path == program => Err(bad(image, program, "there is no such file")),
-        Err(Errno::NOENT) => Err(bad(image, program, &format!("its interpreter {path} is missing"))
-            .hint("was the image unpacked completely?")),
+        Err(Errno::NOENT) => Err(bad(
+            image,
+            program,
+            &format!("its interpreter {path} is missing"),
+        )
+        .hint("was the image unpacked completely?")),
         Err(errno) => {
             let cause = crate::error::errno_text(&errno.into());
             Err(bad(image, program, &format!("{path}: {cause}")))
@@ -85,7 +89,10 @@ fn read_head(root: &ImageRoot, image: &Path, program: &str, path: &str) -> Resul
 fn bad(image: &Path, program: &str, why: &str) -> Error {
     let (image, program) = (image.display(), program.escape_debug());
     let why = why.escape_debug();
-    Error::new(Kind::BadInput, format!("cannot boot {image}: cannot start {program}: {why}"))
+    Error::new(
+        Kind::BadInput,
+        format!("cannot boot {image}: cannot start {program}: {why}"),
+    )
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -96,7 +103,11 @@ enum Format {
 }
 
 /// `e_machine` of programs for this processor, from `elf.h`.
-const NATIVE: u16 = if cfg!(target_arch = "aarch64") { 183 } else { 62 };
+const NATIVE: u16 = if cfg!(target_arch = "aarch64") {
+    183
+} else {
+    62
+};
 
 fn inspect(head: &[u8]) -> Format {
     if let Some(rest) = head.strip_prefix(b"#!") {

@@ -181,7 +181,11 @@ impl Child<'_> {
 
     fn exec(&self) -> Result<(), Errno> {
         let program = &self.script.program;
-        Err(errno(sys::exec::execve(&program.path, &program.argv, &program.env)))
+        Err(errno(sys::exec::execve(
+            &program.path,
+            &program.argv,
+            &program.env,
+        )))
     }
 }
 
@@ -197,7 +201,10 @@ fn stay_as_init() -> Result<(), Errno> {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the shape that map_err wants"
+)]
 pub(super) fn errno(error: std::io::Error) -> Errno {
     Errno::from_io_error(&error).unwrap_or(Errno::IO)
 }

@@ -103,16 +103,20 @@ fn mount(op: &Op, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match op {
         Op::NewFs { kind, options, .. } => {
             write!(f, "make a {}", Text(kind))?;
-            options.iter().try_for_each(|(key, value)| {
-                write!(f, " {}={}", Text(key), Text(value))
-            })
+            options
+                .iter()
+                .try_for_each(|(key, value)| write!(f, " {}={}", Text(key), Text(value)))
         }
         Op::CloneTree { from, .. } => write!(f, "clone the mount {from}"),
-        Op::SetAttributes { tree, set, .. } => write!(f, "set attributes {:#x} on {tree}", set.bits()),
+        Op::SetAttributes { tree, set, .. } => {
+            write!(f, "set attributes {:#x} on {tree}", set.bits())
+        }
         Op::Attach { tree, at } => write!(f, "mount {tree} on {at}"),
         Op::LockTrees { paths, .. } => {
             f.write_str("lock the mounts below")?;
-            paths.iter().try_for_each(|path| write!(f, " {}", Text(path)))
+            paths
+                .iter()
+                .try_for_each(|path| write!(f, " {}", Text(path)))
         }
         _ => Ok(()),
     }
@@ -138,14 +142,23 @@ fn list(slots: &[Slot]) -> String {
 impl fmt::Display for ParentOp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Clone { namespaces } => write!(f, "make a process with new namespaces {namespaces:#x}"),
+            Self::Clone { namespaces } => {
+                write!(f, "make a process with new namespaces {namespaces:#x}")
+            }
             Self::WriteIdMaps { base, length } => write!(f, "map ids 0..{length} to {base}"),
-            Self::CloneRoot { shifted: true, .. } => f.write_str("clone the image's mount with shifted ids"),
+            Self::CloneRoot { shifted: true, .. } => {
+                f.write_str("clone the image's mount with shifted ids")
+            }
             Self::CloneRoot { .. } => f.write_str("clone the image's mount"),
             Self::HostSysfs => f.write_str("make a sysfs of the host's network"),
             Self::SendTrees => f.write_str("hand the mounts over"),
-            Self::Limit { resource, soft, hard } => {
-                let words = |n: &Option<u64>| n.map_or_else(|| "infinity".to_owned(), |n| n.to_string());
+            Self::Limit {
+                resource,
+                soft,
+                hard,
+            } => {
+                let words =
+                    |n: &Option<u64>| n.map_or_else(|| "infinity".to_owned(), |n| n.to_string());
                 write!(f, "limit {resource:?} to {}:{}", words(soft), words(hard))
             }
             Self::Network => f.write_str("make the link to the host"),
@@ -160,10 +173,12 @@ impl fmt::Display for ParentOp {
 /// What the user can do about a failed operation of the child.
 pub(super) fn hint(op: &Op, errno: Errno) -> Option<&'static str> {
     match (op, errno) {
-        (Op::NewFs { kind, .. }, Errno::PERM) if matches!(kind.to_bytes(), b"proc" | b"sysfs") => Some(
-            "the host's /proc or /sys is covered in places, as in most containers: the kernel then \
+        (Op::NewFs { kind, .. }, Errno::PERM) if matches!(kind.to_bytes(), b"proc" | b"sysfs") => {
+            Some(
+                "the host's /proc or /sys is covered in places, as in most containers: the kernel then \
              lets no user namespace mount its own; run nsrun on the host, or allow nesting there",
-        ),
+            )
+        }
         (Op::NewFs { .. }, Errno::NODEV) => Some("the host's kernel lacks this file system"),
         (Op::LockTrees { .. }, Errno::PERM | Errno::NOSPC) => Some(
             "the host forbids nested user namespaces; look at user.max_user_namespaces and \

@@ -15,7 +15,10 @@ use super::slot::{Slot, Slots};
 use crate::sys;
 
 pub(crate) fn cut_propagation() -> Result<(), Errno> {
-    rustix::mount::mount_change(c"/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+    rustix::mount::mount_change(
+        c"/",
+        MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
+    )
 }
 
 pub(crate) fn new_fs(

@@ -11,12 +11,12 @@ use rustix::mount::{
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::{Pid, Rlimit};
 
+use super::child;
 use super::describe;
 use super::fault::Role;
 use super::op::{Op, ParentOp};
 use super::script::Script;
 use super::wire::{self, Fds, Kind as Word, Message};
-use super::child;
 use crate::error::{Context, Error, Kind, Result};
 use crate::facts::ImageRoot;
 use crate::sys::clone::{self, Side};
@@ -258,7 +258,10 @@ impl Launcher<'_> {
                 Ok(0) => {
                     return Err(Error::new(
                         Kind::Failed,
-                        format!("the container was not built within {} s", DEADLINE.as_secs()),
+                        format!(
+                            "the container was not built within {} s",
+                            DEADLINE.as_secs()
+                        ),
                     )
                     .hint("does the file system of the image hang?"));
                 }
@@ -280,12 +283,19 @@ impl Launcher<'_> {
         {
             return self.explain(message);
         }
-        Error::new(Kind::Failed, "the container's first process was killed while it was built")
+        Error::new(
+            Kind::Failed,
+            "the container's first process was killed while it was built",
+        )
     }
 
     fn explain(&self, message: Message) -> Error {
         let errno = Errno::from_raw_os_error(message.errno);
-        let Some(op) = self.script.child_op(message.op).filter(|_| message.kind == Word::Failed) else {
+        let Some(op) = self
+            .script
+            .child_op(message.op)
+            .filter(|_| message.kind == Word::Failed)
+        else {
             return Error::new(Kind::Failed, "the container's first process talks nonsense");
         };
         let cause = std::io::Error::from(errno);
@@ -331,7 +341,9 @@ fn explain_clone(error: std::io::Error) -> Error {
     let what = "cannot make a process with new namespaces";
     let hint = match error.raw_os_error() {
         Some(libc::ENOSPC) => "a limit in /proc/sys/user/max_*_namespaces is reached",
-        Some(libc::EPERM) => "the host forbids namespaces; inside a chroot or container it may have to",
+        Some(libc::EPERM) => {
+            "the host forbids namespaces; inside a chroot or container it may have to"
+        }
         Some(libc::EINVAL | libc::ENOSYS) => "nsrun needs Linux 5.12 or newer with all namespaces",
         _ => return Error::new(Kind::Failed, what).because(error),
     };
@@ -339,7 +351,9 @@ fn explain_clone(error: std::io::Error) -> Error {
 }
 
 fn explain_idmap(error: std::io::Error, tree: BorrowedFd<'_>) -> Error {
-    let filesystem = rustix::fs::fstatfs(tree).map(|s| s.f_type).unwrap_or_default();
+    let filesystem = rustix::fs::fstatfs(tree)
+        .map(|s| s.f_type)
+        .unwrap_or_default();
     let what = format!("cannot shift the ids of the image (file system type {filesystem:#x})");
     let kind = match error.raw_os_error() {
         Some(libc::EINVAL | libc::EOPNOTSUPP) => Kind::HostLacks,

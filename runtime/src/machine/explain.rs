@@ -63,7 +63,10 @@ impl fmt::Display for Explanation {
         for warning in &self.warnings {
             writeln!(f, "{:>20}: {warning}", "warning")?;
         }
-        for (side, ops) in [("parent", &self.script.parent), ("child", &self.script.child)] {
+        for (side, ops) in [
+            ("parent", &self.script.parent),
+            ("child", &self.script.child),
+        ] {
             writeln!(f)?;
             for (index, op) in ops.iter().enumerate() {
                 writeln!(f, "{side} {index:3}  {op}")?;

@@ -27,7 +27,10 @@ impl Cgroups {
 
     /// The cgroup of a recorded machine, if it still exists.
     pub(crate) fn open(&self, record: &Record) -> Result<Option<MachineCgroup>> {
-        let path = record.cgroup.as_deref().and_then(|path| self.absolute(path.as_ref()));
+        let path = record
+            .cgroup
+            .as_deref()
+            .and_then(|path| self.absolute(path.as_ref()));
         path.map_or(Ok(None), |path| MachineCgroup::open(&path))
     }
 

@@ -39,7 +39,7 @@ impl Link {
                 },
                 altname,
                 peer: PEER.parse::<IfName>().map_err(wrong)?,
-                peer_mac: mac(End::Container),
+                peer_mac: mac(End::Peer),
                 addresses: None,
             },
             made: false,

@@ -11,13 +11,13 @@ use super::run::Machine;
 use crate::cgroup::{self, Scope};
 use crate::device_policy::{DevicePolicy, Rule};
 use crate::dirs::Dirs;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::facts::ImageRoot;
 use crate::launch;
 use crate::lock::{ImageLocks, Mode};
 use crate::plan::{Console, Plan, Request};
 use crate::range::{PrivateUsers, Range, Ranges, owner_base};
-use crate::state::{Claim, Incarnation, Item, PidFd, Record, Since, Store};
+use crate::state::{Claim, Identity, Incarnation, Item, PidFd, Record, Since, Store};
 use crate::supervise::{ConsoleMode, Outcome, Session};
 
 /// How long the processes of an ended machine may take to disappear.
@@ -111,9 +111,7 @@ fn range(plan: &Plan, root: &ImageRoot, claim: &mut Claim) -> Result<Option<Rang
         PrivateUsers::Fixed(range) => claim.hold_range(&ranges, range).map(|()| Some(range)),
         PrivateUsers::Pick => {
             let (uid, gid) = root.owner()?;
-            claim
-                .pick_range(&ranges, owner_base(uid, gid))
-                .map(Some)
+            claim.pick_range(&ranges, owner_base(uid, gid)).map(Some)
         }
     }
 }
@@ -166,6 +164,13 @@ fn refuse_devices(error: Error) -> Error {
         .hint("leave --private-users at its default")
 }
 
+fn own_identity() -> Result<Identity> {
+    let what = || "identify this process";
+    let this = PidFd::open(rustix::process::getpid().as_raw_nonzero().get()).cannot(what)?;
+    let identity = this.map_or(Ok(None), |this| this.identity()).cannot(what)?;
+    identity.ok_or_else(|| Error::new(Kind::Failed, "this process is gone"))
+}
+
 fn record(plan: &Plan, range: Option<Range>, scope: &Path, host: &cgroup::Host) -> Result<Record> {
     Ok(Record {
         name: plan.machine.to_string(),
@@ -173,10 +178,13 @@ fn record(plan: &Plan, range: Option<Range>, scope: &Path, host: &cgroup::Host) 
         incarnation: Incarnation::new()?,
         since: Since::now(),
         class: "container".to_owned(),
-        supervisor: PidFd::own_identity()?,
+        supervisor: own_identity()?,
         leader: None,
         cgroup: Some(below_mount(scope, host)),
-        image: plan.root.file_name().map(|name| name.to_string_lossy().into_owned()),
+        image: plan
+            .root
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned()),
         root: plan.root.display().to_string(),
         range,
         network: plan.network.word().to_owned(),

@@ -93,7 +93,9 @@ fn ended(store: &Store, name: &MachineName, patience: Duration) -> Result<bool> 
             return Ok(true);
         };
         if !machine.is_held() {
-            return store.reconcile(name).map(|outcome| outcome != Outcome::Alive);
+            return store
+                .reconcile(name)
+                .map(|outcome| outcome != Outcome::Alive);
         }
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {

@@ -10,6 +10,7 @@ use crate::dirs::Dirs;
 use crate::error::{Error, Kind, Result};
 use crate::facts::ImageRoot;
 use crate::name::MachineName;
+use crate::range::Range;
 use crate::state::{Machine, Record, State, Store};
 
 /// A machine in one row.
@@ -73,7 +74,8 @@ pub fn list(dirs: &Dirs) -> Result<Vec<Summary>> {
     let machines = store.list()?;
     let rows = machines.iter().map(summary);
     let shown = |row: &Summary| row.state != State::Dead;
-    rows.filter(|row| row.as_ref().map_or(true, shown)).collect()
+    rows.filter(|row| row.as_ref().map_or(true, shown))
+        .collect()
 }
 
 /// Looks at one machine.
@@ -97,9 +99,11 @@ pub fn status(dirs: &Dirs, name: &MachineName) -> Result<Detail> {
         leader: leader.map(|leader| process(leader.pid())),
         supervisor: machine.supervisor()?.map(|process| process.pid()),
         root: record.map(|record| record.root.clone()).unwrap_or_default(),
-        network: record.map(|record| record.network.clone()).unwrap_or_default(),
+        network: record
+            .map(|record| record.network.clone())
+            .unwrap_or_default(),
         interface: record.and_then(|record| record.interface.clone()),
-        shift: record.and_then(|record| record.range).map(|range| range.base()),
+        shift: record.and_then(|record| record.range).map(Range::base),
         cgroup: record.and_then(|record| record.cgroup.clone()),
         processes: processes.into_iter().map(process).collect(),
         summary,
@@ -116,10 +120,14 @@ fn summary(machine: &Machine) -> Result<Summary> {
     let leader = machine.leader()?;
     Ok(Summary {
         name: machine.name().clone(),
-        class: record.map(|record| record.class.clone()).unwrap_or_default(),
+        class: record
+            .map(|record| record.class.clone())
+            .unwrap_or_default(),
         state: machine.state()?,
         os: leader.and_then(|leader| os(leader.pid())),
-        addresses: record.map(|record| record.addresses.clone()).unwrap_or_default(),
+        addresses: record
+            .map(|record| record.addresses.clone())
+            .unwrap_or_default(),
     })
 }
 
@@ -131,14 +139,20 @@ fn os(leader: i32) -> Option<String> {
         .or_else(|_| root.read("usr/lib/os-release"))
         .ok()?;
     let text = String::from_utf8_lossy(&content);
-    let value = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
+    let value = text
+        .lines()
+        .find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
     Some(escaped(value.trim().trim_matches(['"', '\''])))
 }
 
 fn since(record: &Record) -> Option<String> {
     let microseconds = i64::try_from(record.since.realtime_us).ok()?;
     let time = jiff::Timestamp::from_microsecond(microseconds).ok()?;
-    Some(format!("{:.0}", time.to_zoned(jiff::tz::TimeZone::system()).strftime("%F %T %z")))
+    Some(
+        time.to_zoned_datetime(jiff::tz::TimeZone::system())
+            .strftime("%F %T %z")
+            .to_string(),
+    )
 }
 
 fn process(pid: i32) -> Process {

@@ -59,7 +59,9 @@ pub(super) fn assignment(parameter: &str) -> Option<(String, &str)> {
     let (key, value) = parameter.split_once('=')?;
     let name = key.replace('-', "_");
     let mut chars = name.chars();
-    let starts = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+    let starts = chars
+        .next()
+        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
     let goes_on = chars.all(|c| c.is_ascii_alphanumeric() || c == '_');
     (starts && goes_on).then_some((name, value))
 }

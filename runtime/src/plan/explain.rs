@@ -27,11 +27,17 @@ impl Plan {
             ("nesting", yes_no(self.nesting)),
             ("kernel command line", self.kernel_cmdline.clone()),
             ("resolv.conf", self.resolv_conf_words()),
-            ("time zone", self.timezone.clone().unwrap_or_else(|| "as it is".into())),
+            (
+                "time zone",
+                self.timezone.clone().unwrap_or_else(|| "as it is".into()),
+            ),
             ("devices", devices(self)),
         ];
         lines.extend(self.env.iter().map(|(key, value)| match key.as_str() {
-            "container_uuid" => ("environment", format!("{key}={}", random(value, self.uuid_is_random))),
+            "container_uuid" => (
+                "environment",
+                format!("{key}={}", random(value, self.uuid_is_random)),
+            ),
             _ => ("environment", format!("{key}={value}")),
         }));
         lines
@@ -77,7 +83,10 @@ fn users(users: PrivateUsers) -> String {
 }
 
 fn devices(plan: &Plan) -> String {
-    let names = plan.devices.iter().map(|d| d.to_string_lossy().into_owned());
+    let names = plan
+        .devices
+        .iter()
+        .map(|d| d.to_string_lossy().into_owned());
     let all: Vec<String> = names.collect();
     if all.is_empty() {
         "the standard ones".into()

@@ -86,7 +86,10 @@ pub fn make(request: &Request, host: &HostFacts, image: &ImageFacts) -> Result<P
 
 /// What is executed, and its arguments with its own name first.
 fn program(request: &Request, image: &ImageFacts) -> Result<(String, Vec<String>)> {
-    let path = image.program.clone().ok_or_else(|| nothing_to_start(request))?;
+    let path = image
+        .program
+        .clone()
+        .ok_or_else(|| nothing_to_start(request))?;
     let argv = match &request.mode {
         Mode::Boot { parameters, .. } => {
             let is_argument = |p: &&String| env::assignment(p).is_none();
@@ -101,11 +104,17 @@ fn program(request: &Request, image: &ImageFacts) -> Result<(String, Vec<String>
 fn nothing_to_start(request: &Request) -> Error {
     let root = request.root.display();
     match &request.mode {
-        Mode::Boot { .. } => Error::new(Kind::BadInput, format!("cannot boot {root}: it has no init"))
-            .hint("name one with --init=PATH, or start a command with `nsrun run`"),
+        Mode::Boot { .. } => Error::new(
+            Kind::BadInput,
+            format!("cannot boot {root}: it has no init"),
+        )
+        .hint("name one with --init=PATH, or start a command with `nsrun run`"),
         Mode::Run { command, .. } => {
             let name = command.first().map_or("", String::as_str).escape_debug();
-            Error::new(Kind::NoCommand, format!("cannot run '{name}': no such command in {root}"))
+            Error::new(
+                Kind::NoCommand,
+                format!("cannot run '{name}': no such command in {root}"),
+            )
         }
     }
 }
@@ -140,7 +149,13 @@ pub(crate) fn parse_id(text: &str) -> Option<[u8; 16]> {
 
 fn dashed(id: &[u8; 16]) -> String {
     let hex: String = id.iter().map(|b| format!("{b:02x}")).collect();
-    let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
+    let parts = [
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ];
     parts.join("-")
 }
 

@@ -11,10 +11,10 @@ use std::path::PathBuf;
 
 use rustix::process::Resource;
 
-pub use self::make::make;
-pub use self::request::{Mode, Request, ResolvConf};
 pub(crate) use self::env::search_path;
+pub use self::make::make;
 pub(crate) use self::make::parse_id;
+pub use self::request::{Mode, Request, ResolvConf};
 use crate::caps::CapSet;
 use crate::name::MachineName;
 use crate::range::PrivateUsers;

@@ -11,7 +11,8 @@ use crate::error::{Context, Result};
 use crate::name::MachineName;
 
 /// What a machine is doing, by what the kernel says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum State {
     /// Its lock is held, and its leader does not exist yet.
     Starting,

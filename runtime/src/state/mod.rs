@@ -21,6 +21,7 @@ mod tests;
 pub use claim::Claim;
 pub use host::Host;
 pub use machine::{Machine, State};
+pub(crate) use moment::boot_id;
 pub use moment::{Incarnation, Since};
 pub use record::{Reading, Record};
 pub use residue::Item;

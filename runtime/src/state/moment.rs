@@ -104,7 +104,7 @@ fn microseconds(clock: ClockId) -> u64 {
 }
 
 /// The kernel's name for the current boot.
-pub(super) fn boot_id() -> Result<String> {
+pub(crate) fn boot_id() -> Result<String> {
     const PATH: &str = "/proc/sys/kernel/random/boot_id";
     let text = fs::read_to_string(PATH).cannot(|| format!("read {PATH}"))?;
     Ok(text.trim_end().to_owned())

@@ -66,7 +66,8 @@ pub(crate) fn clone3(namespaces: u64, cgroup: Option<BorrowedFd<'_>>) -> io::Res
     }
     // SAFETY: `args` is a valid clone_args of the given size; without CLONE_VM the child
     // runs on a copy of this stack, so returning twice is sound; `pidfd` outlives the call.
-    let result = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
+    let result =
+        unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
     match super::check(result)? {
         0 => Ok(Side::Child),
         pid => Ok(Side::Parent {
@@ -84,7 +85,8 @@ pub(crate) fn fork() -> io::Result<i32> {
         ..CloneArgs::default()
     };
     // SAFETY: as in `clone3`: a copy of the address space, no shared state.
-    let result = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
+    let result =
+        unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
     super::check(result).and_then(|pid| i32::try_from(pid).map_err(io::Error::other))
 }
 
@@ -109,7 +111,10 @@ mod tests {
 
     #[test]
     fn the_flags_are_those_of_the_kernel() {
-        assert_eq!(flags::NEWUSER, u64::from(libc::CLONE_NEWUSER.unsigned_abs()));
+        assert_eq!(
+            flags::NEWUSER,
+            u64::from(libc::CLONE_NEWUSER.unsigned_abs())
+        );
         assert_eq!(flags::NEWNS, u64::from(libc::CLONE_NEWNS.unsigned_abs()));
         assert_eq!(flags::NEWPID, u64::from(libc::CLONE_NEWPID.unsigned_abs()));
         assert_eq!(flags::NEWNET, u64::from(libc::CLONE_NEWNET.unsigned_abs()));

@@ -3,6 +3,7 @@
 //! Everything that a child calls between `clone3` and `execve` neither allocates nor
 //! takes a lock: the child has a copy of the parent's memory, but only one thread.
 
+pub(crate) mod bpf;
 pub(crate) mod clone;
 pub(crate) mod credentials;
 pub(crate) mod exec;
@@ -13,13 +14,12 @@ pub(crate) mod ofd;
 pub(crate) mod pidfd;
 pub(crate) mod process;
 pub(crate) mod readiness;
-pub(crate) mod bpf;
 pub(crate) mod seccomp;
 pub(crate) mod signal;
-pub(crate) mod trees;
-pub(crate) mod worker;
 #[cfg(test)]
 pub(crate) mod testing;
+pub(crate) mod trees;
+pub(crate) mod worker;
 
 use std::io;
 

@@ -32,7 +32,11 @@ pub(crate) fn set_attributes(
 }
 
 /// Shifts the ids of the detached mount behind `tree` through the maps of `userns`.
-pub(crate) fn idmap(tree: BorrowedFd<'_>, recursive: bool, userns: BorrowedFd<'_>) -> io::Result<()> {
+pub(crate) fn idmap(
+    tree: BorrowedFd<'_>,
+    recursive: bool,
+    userns: BorrowedFd<'_>,
+) -> io::Result<()> {
     let attr = MountAttr {
         set: u64::from(MountAttrFlags::MOUNT_ATTR_IDMAP.bits()),
         userns: u64::from(userns.as_raw_fd().unsigned_abs()),

@@ -69,9 +69,11 @@ extern "C" fn helper(argument: *mut c_void) -> c_int {
     // SAFETY: `argument` is the Task that the suspended parent keeps alive.
     let task = unsafe { &mut *argument.cast::<Task<'_>>() };
     for (path, fd) in task.paths.iter().zip(&mut task.fds) {
-        let flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC | libc::AT_RECURSIVE.unsigned_abs();
+        let flags =
+            libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC | libc::AT_RECURSIVE.unsigned_abs();
         // SAFETY: `path` is NUL-terminated.
-        let result = unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags) };
+        let result =
+            unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags) };
         match c_int::try_from(result) {
             Ok(opened) if opened >= 0 => *fd = opened,
             _ => {

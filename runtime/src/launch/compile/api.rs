@@ -29,9 +29,7 @@ const HIDDEN: &[&CStr] = &[
 ];
 
 /// Directories of /proc that change the host's hardware when written to.
-const READ_ONLY: &[&CStr] = &[
-    c"acpi", c"apm", c"asound", c"bus", c"fs", c"irq", c"scsi",
-];
+const READ_ONLY: &[&CStr] = &[c"acpi", c"apm", c"asound", c"bus", c"fs", c"irq", c"scsi"];
 
 /// The part of sysfs that the payload sees. Firmware, power, modules and the kernel's debug
 /// interfaces are not in it.
@@ -95,7 +93,10 @@ fn proc(b: &mut Builder, plan: &Plan) {
 /// Lets every group of the payload use ping sockets, as systemd's sysctl defaults do on a host.
 fn ping_group_range(b: &mut Builder) {
     // The kernel refuses groups that the user namespace does not map.
-    let last = b.range_length().saturating_sub(1).min(i32::MAX.unsigned_abs());
+    let last = b
+        .range_length()
+        .saturating_sub(1)
+        .min(i32::MAX.unsigned_abs());
     let at = at(Slot::Proc, c"sys/net/ipv4/ping_group_range");
     let content = format!("0 {last}").into_bytes();
     b.push(Need::Try, Op::Write { at, content });
@@ -126,7 +127,11 @@ fn sys(b: &mut Builder, plan: &Plan) {
     b.attach(Slot::FullSys, builder::host(own(c"/sys")));
     let options = [(c"mode", c"0555"), (c"size", c"4m"), (c"nr_inodes", c"1k")];
     b.new_fs(c"tmpfs", &options, NO_SUID_DEV_EXEC, Slot::Sys);
-    for path in SYSFS.iter().copied().chain([c"fs", c"fs/cgroup", c"fs/bpf"]) {
+    for path in SYSFS
+        .iter()
+        .copied()
+        .chain([c"fs", c"fs/cgroup", c"fs/bpf"])
+    {
         b.directory(Slot::Sys, path, 0o755);
     }
     b.attach(Slot::Sys, builder::host(own(c"/sys")));

@@ -19,17 +19,46 @@ pub(super) fn build(b: &mut Builder, plan: &Plan) {
     let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
         | MountAttrFlags::MOUNT_ATTR_NODEV
         | MountAttrFlags::MOUNT_ATTR_STRICTATIME;
-    let options = [(c"mode", c"0755"), (c"size", c"20%"), (c"nr_inodes", c"800k")];
+    let options = [
+        (c"mode", c"0755"),
+        (c"size", c"20%"),
+        (c"nr_inodes", c"800k"),
+    ];
     b.directory(Slot::Root, c"run", 0o755);
     b.new_fs(c"tmpfs", &options, attributes, Slot::Run);
     b.attach(Slot::Run, at(Slot::Root, c"run"));
     b.directory(Slot::Run, c"host", 0o755);
     inaccessible(b);
-    b.file(Slot::Run, c"host/container-manager", 0o444, format!("{}\n", plan.manager));
-    b.file(Slot::Run, c"host/container-uuid", 0o444, format!("{}\n", plan.uuid));
-    b.file(Slot::Run, c"host/os-release", 0o444, plan.host_os_release.clone());
-    b.file(Slot::Run, c"host/boot-id", 0o444, format!("{}\n", plan.boot_id));
-    b.file(Slot::Run, c"host/cmdline", 0o444, format!("{}\n", plan.kernel_cmdline));
+    b.file(
+        Slot::Run,
+        c"host/container-manager",
+        0o444,
+        format!("{}\n", plan.manager),
+    );
+    b.file(
+        Slot::Run,
+        c"host/container-uuid",
+        0o444,
+        format!("{}\n", plan.uuid),
+    );
+    b.file(
+        Slot::Run,
+        c"host/os-release",
+        0o444,
+        plan.host_os_release.clone(),
+    );
+    b.file(
+        Slot::Run,
+        c"host/boot-id",
+        0o444,
+        format!("{}\n", plan.boot_id),
+    );
+    b.file(
+        Slot::Run,
+        c"host/cmdline",
+        0o444,
+        format!("{}\n", plan.kernel_cmdline),
+    );
     let kmsg = at(Slot::Run, c"host/kmsg");
     b.must(Op::Node {
         at: kmsg,

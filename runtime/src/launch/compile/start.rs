@@ -17,19 +17,25 @@ pub(super) fn build(b: &mut Builder, plan: &Plan) -> Result<Vec<Filter>> {
     b.must(Op::Umask(0o022));
     b.must(Op::ResetSignals);
     b.must(Op::Keyring);
-    b.must(Op::Chdir(builder::text("the working directory", plan.workdir.as_bytes())?));
+    b.must(Op::Chdir(builder::text(
+        "the working directory",
+        plan.workdir.as_bytes(),
+    )?));
     let mut slots = vec![Slot::Notify];
     if plan.console == Console::Terminal {
         slots.push(Slot::Master);
     }
     b.must(Op::Send { slots });
     b.must(Op::Capabilities {
-        keep: plan.capabilities.bits(),
+        keep: plan.capabilities.mask(),
     });
     if plan.no_new_privileges {
         b.must(Op::NoNewPrivileges);
     }
-    let filters = vec![seccomp::payload_filter(seccomp::Arch::NATIVE, plan.capabilities)];
+    let filters = vec![seccomp::payload_filter(
+        seccomp::Arch::NATIVE,
+        plan.capabilities,
+    )];
     for index in 0..filters.len() {
         b.must(Op::Seccomp(index));
     }
