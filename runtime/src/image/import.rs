@@ -12,17 +12,17 @@ use super::archive::Archive;
 use super::copy::Copy;
 use super::hoist::single_top;
 use super::limits::Limits;
-use super::lock::{LockFile, lock_name};
 use super::lookup;
 use super::metadata::{self, Identity, Metadata};
 use super::report::{Counts, Warning};
 use super::root::ImageRoot;
 use super::sniff::Compression;
-use super::staging::{Staging, exists, sweep};
+use super::staging::{Staging, exists, lock_name, sweep};
 use super::wire::Summary;
 use super::worker;
 use crate::dirs::Dirs;
 use crate::error::{Context, Error, Kind, Result};
+use crate::lock::{LockFile, Mode as LockMode};
 use crate::name::MachineName;
 
 /// What to import.
@@ -137,7 +137,8 @@ fn carry_out(dirs: &Dirs, request: &Request, progress: &mut dyn Progress) -> Res
 
 /// Takes the name for this import.
 fn claim(root: &ImageRoot, name: &MachineName) -> Result<LockFile> {
-    let lock = LockFile::take(root.as_fd(), &lock_name(name.as_str()));
+    let path = root.path().join(lock_name(name.as_str()));
+    let lock = LockFile::take(&path, LockMode::Exclusive);
     let Some(lock) = lock.cannot(|| format!("lock image {name}"))? else {
         let what = format!("image {name} is in use or being imported");
         return Err(Error::new(Kind::Busy, what));

@@ -18,6 +18,7 @@ use rustix::thread::{
 };
 
 use crate::error::{Context, Error, Kind, Result};
+use crate::seccomp::{Arch, importer_filter};
 use crate::sys::worker::close_all_but;
 
 /// What unpacking needs: owners, modes, setgid of foreign groups, writing into
@@ -57,9 +58,13 @@ pub(super) fn enter(dir: BorrowedFd<'_>, keep: &[BorrowedFd<'_>], memory: u64) -
     close_all_but(keep).cannot(|| "close inherited files")?;
     umask(Mode::empty());
     limit(memory).cannot(|| "limit the unpacking")?;
-    drop_privileges().cannot(|| "give up privileges")?;
     let how = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    open("/", how, Mode::empty()).cannot(|| "open the directory to unpack into")
+    let root = open("/", how, Mode::empty()).cannot(|| "open the directory to unpack into")?;
+    drop_privileges().cannot(|| "give up privileges")?;
+    importer_filter(Arch::NATIVE)
+        .install()
+        .cannot(|| "filter the unpacking's system calls")?;
+    Ok(root)
 }
 
 /// A subverted process shall not write to, or push input into, the user's terminal.

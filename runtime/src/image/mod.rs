@@ -16,7 +16,6 @@ mod hoist;
 pub mod import;
 mod jail;
 mod limits;
-mod lock;
 pub mod lookup;
 pub mod metadata;
 mod pump;

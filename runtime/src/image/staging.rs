@@ -10,10 +10,10 @@ use rustix::fs::{
 use rustix::io::Errno;
 use rustix::rand::{GetRandomFlags, getrandom};
 
-use super::lock::{LockFile, lock_name};
 use super::remove::remove_tree;
 use super::root::ImageRoot;
 use crate::error::{Context, Error, Kind, Result};
+use crate::lock::{LockFile, Mode as LockMode};
 use crate::name::MachineName;
 
 /// Hexadecimal digits at the end of a staging directory's name.
@@ -44,7 +44,8 @@ impl<'a> Staging<'a> {
             getrandom(&mut random, GetRandomFlags::empty()).cannot(what)?;
             let random = u64::from_ne_bytes(random);
             let base = format!("{name}{random:016x}");
-            let taken = LockFile::take(root.as_fd(), &lock_name(&base)).cannot(what)?;
+            let path = root.path().join(lock_name(&base));
+            let taken = LockFile::take(&path, LockMode::Exclusive).cannot(what)?;
             if let Some(lock) = taken {
                 break (format!(".#{base}"), lock);
             }
@@ -100,6 +101,11 @@ impl Drop for Staging<'_> {
     }
 }
 
+/// The name of the lock file that nspawn and machined take for the image `name`.
+pub(super) fn lock_name(name: &str) -> String {
+    format!(".#{name}.lck")
+}
+
 /// The image is there already.
 pub(super) fn exists(root: &ImageRoot, name: &MachineName) -> Error {
     let path = root.path().join(name.as_str());
@@ -121,8 +127,9 @@ pub fn sweep(image_root: &Path) -> Result<Vec<String>> {
         return Ok(removed);
     };
     for lock in lock_files(&root)? {
-        let path = || format!("sweep {}", root.path().join(&lock).display());
-        if let Some(_held) = LockFile::take_existing(root.as_fd(), &lock).cannot(path)? {
+        let path = root.path().join(&lock);
+        // What cannot be locked is in use, or no lock file of ours.
+        if let Ok(Some(_held)) = LockFile::take_existing(&path, LockMode::Exclusive) {
             let name = lock.strip_suffix(".lck").unwrap_or(&lock);
             if is_staging(name) && is_directory(&root, name) {
                 remove_tree(root.as_fd(), OsStr::new(name))?;

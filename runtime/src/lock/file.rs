@@ -30,6 +30,18 @@ impl LockFile {
     /// A last holder deletes the file, so a lock on a deleted file protects nothing: it
     /// is given up and the file opened anew.
     pub(crate) fn take(path: &Path, mode: Mode) -> io::Result<Option<Self>> {
+        Self::take_with(path, mode, OFlags::CREATE)
+    }
+
+    /// Like [`Self::take`], but creates no file: `None` too if there is none.
+    pub(crate) fn take_existing(path: &Path, mode: Mode) -> io::Result<Option<Self>> {
+        match Self::take_with(path, mode, OFlags::empty()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            taken => taken,
+        }
+    }
+
+    fn take_with(path: &Path, mode: Mode, creation: OFlags) -> io::Result<Option<Self>> {
         let (dir, name) = split(path)?;
         let dir = rustix::fs::open(
             dir,
@@ -37,7 +49,7 @@ impl LockFile {
             Permissions::empty(),
         )?;
         for _ in 0..ROUNDS {
-            let file = open(dir.as_fd(), name)?;
+            let file = open(dir.as_fd(), name, creation)?;
             let Some(lock) = OfdLock::try_take(file, mode)? else {
                 return Ok(None);
             };
@@ -61,6 +73,13 @@ impl LockFile {
             Err(e) => Err(e),
             Ok(_) => Self::take(path, Mode::Exclusive).map(drop),
         }
+    }
+}
+
+impl AsFd for LockFile {
+    /// The descriptor that holds the lock, for a child that shall hold it too.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.lock.as_fd()
     }
 }
 
@@ -99,9 +118,9 @@ fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
 
 /// The flags keep whatever else may lie there, a symlink or a fifo, from being followed
 /// or from blocking.
-fn open(dir: BorrowedFd<'_>, name: &OsStr) -> io::Result<OwnedFd> {
-    let flags = OFlags::RDWR
-        | OFlags::CREATE
+fn open(dir: BorrowedFd<'_>, name: &OsStr, creation: OFlags) -> io::Result<OwnedFd> {
+    let flags = creation
+        | OFlags::RDWR
         | OFlags::NOFOLLOW
         | OFlags::NONBLOCK
         | OFlags::NOCTTY
@@ -184,6 +203,19 @@ mod tests {
         drop(held);
         std::fs::write(&path, "").unwrap();
         LockFile::sweep(&path).unwrap();
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn taking_an_existing_lock_creates_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let taken = LockFile::take_existing(&path, Mode::Exclusive);
+        assert!(taken.unwrap().is_none());
+        assert!(!path.exists());
+        std::fs::write(&path, "").unwrap();
+        let taken = LockFile::take_existing(&path, Mode::Exclusive);
+        assert!(taken.unwrap().is_some());
         assert!(!path.exists());
     }
 

@@ -6,6 +6,7 @@
 //! with ENOSYS, so that the C library falls back to older calls.
 
 mod abi;
+mod importer;
 mod policy;
 mod program;
 mod table;
@@ -51,6 +52,14 @@ impl std::fmt::Debug for Filter {
 #[must_use]
 pub fn payload_filter(arch: Arch, caps: CapSet) -> Filter {
     let verdicts = arch.abis().map(|abi| (abi, policy::ranges(abi, caps)));
+    Filter(program::assemble(&verdicts))
+}
+
+/// The filter for the process that unpacks an archive, on `arch`. It can use the files
+/// and the socket that it has, open others, and start threads; no programs, no sockets.
+#[must_use]
+pub(crate) fn importer_filter(arch: Arch) -> Filter {
+    let verdicts = arch.abis().map(|abi| (abi, importer::ranges(abi)));
     Filter(program::assemble(&verdicts))
 }
 

@@ -1,7 +1,7 @@
 //! Who may call what.
 
 use super::abi::Abi;
-use super::table::{Group, SYSCALLS};
+use super::table::{Group, SYSCALLS, Syscall};
 use crate::caps::{CapSet, Capability};
 
 /// What happens to a call.
@@ -26,11 +26,16 @@ pub(super) struct Range {
     pub(super) verdict: Verdict,
 }
 
-/// The verdicts on all 2^32 numbers of `abi`: ranges from 0 on, each unlike its neighbours.
+/// The verdicts for a payload with the capabilities `caps`.
 pub(super) fn ranges(abi: Abi, caps: CapSet) -> Vec<Range> {
+    ranges_by(abi, |call| verdict(call.group, caps))
+}
+
+/// The verdicts on all 2^32 numbers of `abi`: ranges from 0 on, each unlike its neighbours.
+pub(super) fn ranges_by(abi: Abi, verdict: impl Fn(&Syscall) -> Verdict) -> Vec<Range> {
     let mut known: Vec<(u32, Verdict)> = SYSCALLS
         .iter()
-        .filter_map(|call| Some((call.number(abi)?, verdict(call.group, caps))))
+        .filter_map(|call| Some((call.number(abi)?, verdict(call))))
         .collect();
     known.sort_unstable_by_key(|&(number, _)| number);
 

@@ -5,7 +5,6 @@ use super::abi::Abi;
 /// One system call.
 #[derive(Debug)]
 pub(super) struct Syscall {
-    #[cfg_attr(not(test), expect(dead_code, reason = "the tests' oracles go by name"))]
     pub(super) name: &'static str,
     pub(super) group: Group,
     numbers: [Option<u32>; 4],
