@@ -52,7 +52,8 @@ pub struct Host {
     pub layout: Layout,
     /// The name of this process's cgroup in version 2.
     pub own: PathBuf,
-    /// The unit that this process is the payload of, if systemd has delegated it.
+    /// The directory of the unit that this process runs in, if systemd has delegated it
+    /// and no other process is in the way: one would keep us from enabling controllers.
     pub delegated: Option<PathBuf>,
     /// systemd is the init of this host.
     pub systemd: bool,
@@ -82,7 +83,8 @@ impl Host {
         let delegated = layout
             .mount()
             .and_then(|mount| mount.path_of(&own).map(|dir| (mount, dir)))
-            .and_then(|(mount, dir)| delegated_unit(&mount.point, &dir, is_delegated));
+            .and_then(|(mount, dir)| delegated_unit(&mount.point, &dir, is_delegated))
+            .filter(|unit| is_ours_alone(unit));
         Ok(Self {
             layout,
             own,
@@ -254,6 +256,13 @@ fn is_delegated(dir: &Path) -> bool {
         return false;
     };
     marked(&dir, "trusted.delegate") || marked(&dir, "user.delegate")
+}
+
+/// Whether no process but this one is in the cgroup itself; there may be others below.
+fn is_ours_alone(dir: &Path) -> bool {
+    let own = std::process::id().to_string();
+    let pids = Dir::open(dir).map(|dir| dir.read("cgroup.procs"));
+    matches!(pids, Ok(Ok(pids)) if pids.lines().all(|pid| pid == own))
 }
 
 /// Turns the refusals of a tree that somebody else holds into what to do about it.

@@ -4,6 +4,7 @@
 mod life;
 mod payload;
 mod scratch;
+mod systemd;
 
 /// The scratch directory, or a word on why the test says nothing here.
 macro_rules! scratch_or_skip {
