@@ -19,7 +19,8 @@ use crate::sys::ofd::OfdLock;
 /// is ever waited for.
 ///
 /// Dropping a claim that was not ended ends it, without telling what failed. Killing its
-/// holder leaves everything to the next command that meets the machine.
+/// holder leaves everything to the next command that meets the machine. A forked child
+/// inherits the descriptors of the locks, closed on exec, and must never drop a claim.
 #[derive(Debug)]
 pub struct Claim {
     store: Store,
