@@ -175,7 +175,11 @@ async fn retire(net: &Handle, link: &Link) -> Result<()> {
             format!("remove alternative name {altname}")
         })?;
     }
-    rename(net, link, &format!("{RETIRED}{index:x}")).await
+    match rename(net, link, &format!("{RETIRED}{index:x}")).await {
+        // Somebody has given the name to another link: then it has to take its time.
+        Err(e) if e.errno() == Some(Errno::EEXIST) => delete(net, *index).await,
+        other => other,
+    }
 }
 
 /// Renames the link, taking it down first where the kernel (before 6.2) asks for that.

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -227,6 +228,45 @@ fn retiring_frees_name_and_addresses_at_once() {
         assert_eq!(net.delete_retired("test:").unwrap(), 1);
         assert_eq!(tagged(&net), ["ve-a"]);
     });
+}
+
+#[test]
+fn a_squatter_on_the_retired_name_does_not_keep_the_name_taken() {
+    let (host, target) = (Namespace::new(), Namespace::new());
+    host.with(|| {
+        let net = Net::new().unwrap();
+        let first = plan("ve-a", "192.168.7.16/28");
+        create(&net, &target, &first);
+        let index = net.find_tagged("test:").unwrap()[0].index;
+        let squatter = plan(&format!("nsrun-x{index:x}"), "192.168.8.0/28");
+        let elsewhere = Namespace::new();
+        create(&net, &elsewhere, &squatter);
+        assert_eq!(net.retire(&first.host).unwrap(), 1);
+        assert_eq!(tagged(&net), [squatter.host.name.as_str()]);
+    });
+}
+
+#[test]
+fn a_namespace_of_another_user_namespace_is_served_too() {
+    let host = Namespace::new();
+    let own = std::fs::read_link("/proc/thread-self/ns/net").unwrap();
+    let mut child = Command::new("unshare")
+        .args(["--user", "--net", "cat"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let path = format!("/proc/{}/ns/net", child.id());
+    wait_until("the child is inside", || {
+        std::fs::read_link(&path).is_ok_and(|ns| ns != own)
+    });
+    let target = Namespace(File::open(&path).unwrap().into());
+    host.with(|| {
+        let net = Net::new().unwrap();
+        create(&net, &target, &plan("ve-a", "192.168.7.16/28"));
+        assert_eq!(udp_echo(&target, Ipv4Addr::new(192, 168, 7, 18)), b"ping");
+    });
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]

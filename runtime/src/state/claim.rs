@@ -18,8 +18,9 @@ use crate::sys::ofd::OfdLock;
 /// The order in which a machine takes locks is: its name, its image, its id range. None
 /// is ever waited for.
 ///
-/// Dropping a claim ends it like [`Self::end`], without telling what failed. Killing its
-/// holder leaves everything to the next command that meets the machine.
+/// Dropping a claim that was not ended ends it, without telling what failed. Killing its
+/// holder leaves everything to the next command that meets the machine. A forked child
+/// inherits the descriptors of the locks, closed on exec, and must never drop a claim.
 #[derive(Debug)]
 pub struct Claim {
     store: Store,
@@ -30,6 +31,7 @@ pub struct Claim {
     range: Option<RangeLease>,
     /// `None` once the claim has ended.
     lock: Option<OfdLock>,
+    tried_to_end: bool,
 }
 
 impl Claim {
@@ -44,6 +46,7 @@ impl Claim {
             images: Vec::new(),
             range: None,
             lock: Some(lock),
+            tried_to_end: false,
         })
     }
 
@@ -123,14 +126,23 @@ impl Claim {
         Ok(())
     }
 
-    /// Takes away all that was noted, and the machine's directory; the machine's name is
-    /// free then. Must not be called from an asynchronous task.
+    /// Takes away all that was noted, then the locks, then the machine's directory; the
+    /// machine's name is free then. Must not be called from an asynchronous task.
     ///
     /// # Errors
-    /// The first step's that failed, after all others were tried. What is left is the
-    /// next command's to clear.
-    pub fn end(mut self) -> Result<()> {
-        self.finish()
+    /// The first step's that failed, after all others were tried. Everything is still
+    /// claimed then, so that nobody starts the machine beside a process that is stuck.
+    pub fn end(&mut self) -> Result<()> {
+        self.tried_to_end = true;
+        if self.lock.is_some() {
+            self.store.take_away(&self.name, &self.dir)?;
+            // Their files are unlinked by their holders, while they are held.
+            self.images.clear();
+            self.range = None;
+            self.store.remove(&self.name, &self.dir)?;
+            self.lock = None;
+        }
+        Ok(())
     }
 
     /// Lets go of the lock and of nothing else, as a kill does.
@@ -138,21 +150,13 @@ impl Claim {
     pub(super) fn abandon(mut self) {
         self.lock = None;
     }
-
-    fn finish(&mut self) -> Result<()> {
-        let Some(lock) = self.lock.take() else {
-            return Ok(());
-        };
-        // Their files are unlinked by their holders, while they are held.
-        self.images.clear();
-        self.range = None;
-        self.store.clear(&self.name, &self.dir, &lock)
-    }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        let _ = self.finish();
+        if !self.tried_to_end {
+            let _ = self.end();
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod residue;
 mod store;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 pub use claim::Claim;
 pub use host::Host;
@@ -26,6 +27,7 @@ pub use moment::{Incarnation, Since};
 pub use record::{Reading, Record};
 pub use residue::Item;
 pub use store::{Outcome, Store, Swept};
+pub use turn::Turn;
 
 pub use crate::sys::pidfd::{Identity, PidFd};
 

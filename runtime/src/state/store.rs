@@ -11,7 +11,7 @@ use rustix::fs::OFlags;
 use super::dir::Dir;
 use super::host::Host;
 use super::moment::{Incarnation, boot_id};
-use super::{Claim, DEAD, LOCK, MACHINES, Machine, RECORD, RESIDUE, TAG, cleanup, record};
+use super::{Claim, DEAD, LOCK, MACHINES, Machine, RECORD, RESIDUE, TAG, Turn, cleanup, record};
 use crate::dirs::Dirs;
 use crate::error::{Context, Error, Kind, Result};
 use crate::name::MachineName;
@@ -71,6 +71,15 @@ impl Store {
         }
     }
 
+    /// Waits, but not for long, for the turn to choose addresses and set them; whoever
+    /// has it sees all addresses that others have chosen. See [`Turn`].
+    ///
+    /// # Errors
+    /// If the run directory cannot be used.
+    pub fn turn(&self) -> Result<Turn> {
+        Turn::wait(&Dir::create_at(&self.run)?)
+    }
+
     /// Claims a name without waiting, after clearing away what an earlier machine of that
     /// name left. Must not be called from an asynchronous task.
     ///
@@ -124,21 +133,19 @@ impl Store {
         }))
     }
 
-    /// Looks at all machines, in the order of their names.
+    /// Looks at all machines, in the order of their names. A machine whose directory
+    /// cannot be used takes the place of its error.
     ///
     /// # Errors
-    /// If a directory cannot be used.
-    pub fn list(&self) -> Result<Vec<Machine>> {
-        let mut names: Vec<MachineName> = self
-            .entries()?
-            .iter()
-            .filter_map(|e| e.parse().ok())
-            .collect();
+    /// If the directory of all machines cannot be used.
+    pub fn list(&self) -> Result<Vec<Result<Machine>>> {
+        let entries = self.entries()?;
+        let mut names: Vec<MachineName> = entries.iter().filter_map(|e| e.parse().ok()).collect();
         names.sort();
-        names
+        Ok(names
             .iter()
             .filter_map(|name| self.machine(name).transpose())
-            .collect()
+            .collect())
     }
 
     /// Clears away the machine of that name unless its lock is held: ends what is left of
@@ -208,10 +215,19 @@ impl Store {
         machines.remove_tree(dead, LOCK).map(|()| Outcome::Cleared)
     }
 
-    /// Takes away what the machine has outside of its directory, then the directory
-    /// itself. It gets another name first, so that nobody meets it half removed.
-    pub(super) fn clear(&self, name: &MachineName, dir: &Dir, _held: &OfdLock) -> Result<()> {
-        cleanup::run(&*self.host, name, dir, &boot_id()?)?;
+    fn clear(&self, name: &MachineName, dir: &Dir, _held: &OfdLock) -> Result<()> {
+        self.take_away(name, dir)?;
+        self.remove(name, dir)
+    }
+
+    /// Takes away what the machine has outside of its directory. Its lock is held.
+    pub(super) fn take_away(&self, name: &MachineName, dir: &Dir) -> Result<()> {
+        cleanup::run(&*self.host, name, dir, &boot_id()?)
+    }
+
+    /// Removes the machine's directory while its lock is held. It gets another name
+    /// first, so that nobody meets it half removed.
+    pub(super) fn remove(&self, name: &MachineName, dir: &Dir) -> Result<()> {
         let Some(machines) = self.machines()? else {
             return Ok(());
         };

@@ -19,8 +19,8 @@ pub enum Mode {
     Exclusive,
 }
 
-/// A held lock. Dropping it closes the descriptor and so releases the lock, unless a
-/// child has inherited the descriptor and lives on.
+/// A held lock. Dropping it releases the lock even while a child that was just forked
+/// still has the descriptor; for the same reason a child must never drop one.
 #[derive(Debug)]
 pub(crate) struct OfdLock {
     file: OwnedFd,
@@ -40,6 +40,16 @@ impl OfdLock {
     }
 }
 
+impl Drop for OfdLock {
+    fn drop(&mut self) {
+        // Closing, which follows, releases it as well, unless a child has the descriptor.
+        let _ = fcntl(
+            &self.file,
+            FcntlArg::F_OFD_SETLK(&whole_file(libc::F_UNLCK)),
+        );
+    }
+}
+
 impl AsFd for OfdLock {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
@@ -49,24 +59,24 @@ impl AsFd for OfdLock {
 /// Whether another description holds any lock on the file. Takes none, so that looking
 /// never gets into the way of someone who wants the lock.
 pub(crate) fn is_held(file: BorrowedFd<'_>) -> io::Result<bool> {
-    let mut query = whole_file(Mode::Exclusive);
+    let mut query = whole_file(libc::F_WRLCK);
     fcntl(file, FcntlArg::F_OFD_GETLK(&mut query))?;
     Ok(i32::from(query.l_type) != libc::F_UNLCK)
 }
 
 fn set(file: BorrowedFd<'_>, mode: Mode) -> io::Result<bool> {
-    match fcntl(file, FcntlArg::F_OFD_SETLK(&whole_file(mode))) {
+    let kind = match mode {
+        Mode::Shared => libc::F_RDLCK,
+        Mode::Exclusive => libc::F_WRLCK,
+    };
+    match fcntl(file, FcntlArg::F_OFD_SETLK(&whole_file(kind))) {
         Ok(_) => Ok(true),
         Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
         Err(e) => Err(e.into()),
     }
 }
 
-fn whole_file(mode: Mode) -> libc::flock {
-    let kind = match mode {
-        Mode::Shared => libc::F_RDLCK,
-        Mode::Exclusive => libc::F_WRLCK,
-    };
+fn whole_file(kind: libc::c_int) -> libc::flock {
     libc::flock {
         l_type: small(kind),
         l_whence: small(libc::SEEK_SET),
@@ -108,6 +118,16 @@ mod tests {
                 .unwrap()
                 .is_some()
         );
+    }
+
+    #[test]
+    fn dropping_releases_whoever_else_has_the_descriptor() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let held = OfdLock::try_take(open(&file), Mode::Exclusive);
+        let held = held.unwrap().unwrap();
+        let _inherited = held.as_fd().try_clone_to_owned().unwrap();
+        drop(held);
+        assert!(!is_held(open(&file).as_fd()).unwrap());
     }
 
     #[test]

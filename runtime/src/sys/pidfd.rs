@@ -26,6 +26,16 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// Of the calling process.
+    ///
+    /// # Errors
+    /// If the process is out of descriptors or `/proc` cannot be read.
+    pub fn own() -> io::Result<Self> {
+        let pid = rustix::process::getpid().as_raw_nonzero().get();
+        let own = PidFd::open(pid)?.map_or(Ok(None), |process| process.identity())?;
+        own.ok_or_else(|| io::Error::from_raw_os_error(libc::ESRCH))
+    }
+
     /// Whether both are of the same process. Inodes decide where both are known; a start
     /// time alone cannot tell processes that followed each other within one tick.
     #[must_use]
@@ -269,6 +279,13 @@ mod tests {
         }
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    #[test]
+    fn the_own_identity_is_that_of_the_own_pid() {
+        let own = Identity::own().unwrap();
+        assert_eq!(own.pid.unsigned_abs(), std::process::id());
+        assert!(PidFd::of(&own).unwrap().unwrap().is_running().unwrap());
     }
 
     #[test]

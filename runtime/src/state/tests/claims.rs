@@ -7,7 +7,7 @@ use super::*;
 #[test]
 fn a_name_is_claimed_once_and_leaves_nothing() {
     let place = Place::new();
-    let claim = place.claim();
+    let mut claim = place.claim();
     assert_eq!(claim.path(), place.dir());
     let error = place.store.claim(&web()).unwrap_err();
     assert_eq!(error.kind(), Kind::Busy);
@@ -105,7 +105,7 @@ fn holders_sweepers_and_lookers_never_meet_two_holders() {
                 swept.result.unwrap();
             }
             for machine in place.store.list().unwrap() {
-                assert!(!matches!(machine.reading(), Reading::Unknown(_)));
+                assert!(!matches!(machine.unwrap().reading(), Reading::Unknown(_)));
             }
         }
     };
@@ -136,9 +136,9 @@ fn things_are_noted_and_struck_off() {
 #[test]
 fn a_directory_removed_by_hand_is_not_missed() {
     let place = Place::new();
-    let old = place.claim();
+    let mut old = place.claim();
     std::fs::remove_dir_all(place.dir()).unwrap();
-    let new = place.claim();
+    let mut new = place.claim();
     old.end().unwrap();
     assert!(
         place.store.claim(&web()).is_err(),
@@ -151,7 +151,7 @@ fn a_directory_removed_by_hand_is_not_missed() {
 #[test]
 fn a_lock_removed_by_hand_does_not_shut_the_name() {
     let place = Place::new();
-    let old = place.claim();
+    let mut old = place.claim();
     std::fs::remove_file(place.dir().join("lock")).unwrap();
     assert_eq!(place.store.reconcile(&web()).unwrap(), Outcome::Cleared);
     drop(place.claim());

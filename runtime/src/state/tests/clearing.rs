@@ -244,3 +244,17 @@ fn sweeping_a_host_without_machines_makes_nothing() {
     assert!(place.store.list().unwrap().is_empty());
     assert_eq!(std::fs::read_dir(place.root.path()).unwrap().count(), 0);
 }
+
+#[test]
+fn a_claim_that_cannot_end_stays_and_can_end_later() {
+    let place = Place::new();
+    let mut claim = place.claim();
+    claim.note(cgroup()).unwrap();
+    place.host.failing.store(true, Ordering::SeqCst);
+    assert!(claim.end().is_err());
+    assert_eq!(place.store.claim(&web()).unwrap_err().kind(), Kind::Busy);
+    place.host.failing.store(false, Ordering::SeqCst);
+    claim.end().unwrap();
+    claim.end().unwrap();
+    drop(place.claim());
+}

@@ -89,7 +89,13 @@ fn the_list_is_sorted_and_passes_over_what_is_no_machine() {
     let claims = names.map(|name| place.store.claim(&name).unwrap());
     std::fs::create_dir(place.machines().join(".dead-x-1")).unwrap();
     std::fs::write(place.machines().join("bad_name"), "").unwrap();
-    let listed = place.store.list().unwrap();
+    let listed: Vec<Machine> = place
+        .store
+        .list()
+        .unwrap()
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
     let names: Vec<&str> = listed
         .iter()
         .map(|machine| machine.name().as_str())

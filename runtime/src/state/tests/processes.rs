@@ -114,7 +114,7 @@ fn a_killed_holder_frees_the_name_and_leaves_a_list() {
     assert!(range_lock.exists() && image.files().all(Path::exists));
 
     assert_eq!(place.state(), State::Dead);
-    let claim = place.claim();
+    let mut claim = place.claim();
     assert_eq!(place.calls(), ["end machine.slice/nsrun-web.scope"]);
     assert!(!range_lock.exists() && !image.files().any(Path::exists));
     claim.end().unwrap();
