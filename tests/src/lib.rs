@@ -1,5 +1,6 @@
 //! Harness for testing nsrun from outside.
 
+pub mod archive;
 pub mod console;
 pub mod done;
 pub mod facts;
