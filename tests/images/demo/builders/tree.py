@@ -1,11 +1,12 @@
 """Builder: makes a tree of small files and links.
 
 Environment: out; specPath: a JSON file that maps each path, "" for the output itself, to
-{"link": TARGET} or {"text": TEXT, "executable": BOOL}; @out@ in a text is the output's own path.
+{"link": TARGET}, {"copy": FILE} or {"text": TEXT, "executable": BOOL}; @out@ in a text is the output's own path.
 """
 
 import json
 import os
+import shutil
 
 
 def place(root, path, entry):
@@ -13,6 +14,9 @@ def place(root, path, entry):
     os.makedirs(os.path.dirname(target), exist_ok=True)
     if "link" in entry:
         os.symlink(entry["link"], target)
+        return
+    if "copy" in entry:
+        shutil.copy(entry["copy"], target)
         return
     with open(target, "w") as file:
         file.write(entry["text"].replace("@out@", root))

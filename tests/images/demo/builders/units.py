@@ -1,8 +1,9 @@
 """Builder: a directory of systemd units, as /etc/systemd/system is to be.
 
 Environment: out; specPath: a JSON file with `roots` (directories of packages' units), `upstream`
-(names wanted of them), `units` (store paths that hold one unit or drop-in each) and `links`.
-What [Install] sections ask for is done here: the image has no `systemctl enable`.
+(names wanted of them), `enabled` (those of them that start by themselves), `units` (store paths that hold
+one unit or drop-in each) and `links`. What the [Install] sections of our own units and the enabled ones ask
+for is done here: the image has no `systemctl enable`.
 """
 
 import json
@@ -44,19 +45,20 @@ def add_own(out, unit):
             path = f"{directory}/{name}"
             place = os.path.relpath(path, unit)
             link(path, f"{out}/{place}")
-            if "/" in place:
-                continue
-            with open(path) as file:
-                for key, values in INSTALL.findall(file.read()):
-                    for value in values.split():
-                        install(out, name, key, value)
+            if "/" not in place:
+                enable(out, name)
 
 
-def install(out, name, key, value):
-    if key == "Alias":
-        link(name, f"{out}/{value}")
-    else:
-        link(f"../{name}", f"{out}/{value}.{DEPENDENCY[key]}/{name}")
+def enable(out, name):
+    """Does what the [Install] section of a unit that is there asks for."""
+    with open(f"{out}/{name}") as file:
+        wishes = INSTALL.findall(file.read())
+    for key, values in wishes:
+        for value in values.split():
+            if key == "Alias":
+                link(name, f"{out}/{value}")
+            else:
+                link(f"../{name}", f"{out}/{value}.{DEPENDENCY[key]}/{name}")
 
 
 def main():
@@ -65,6 +67,8 @@ def main():
         spec = json.load(file)
     os.mkdir(out)
     add_upstream(out, spec["roots"], spec["upstream"])
+    for name in spec["enabled"]:
+        enable(out, name)
     for unit in spec["units"]:
         add_own(out, unit)
     for name, target in sorted(spec["links"].items()):
