@@ -268,10 +268,7 @@ fn a_stopped_supervisor_holds_up_neither_status_nor_kill() {
         let pid = machine.pid().as_raw_nonzero();
         let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
         let alive = children.unwrap_or_default();
-        alive
-            .split_whitespace()
-            .all(zombie)
-            .then_some(())
+        alive.split_whitespace().all(zombie).then_some(())
     });
     machine.signal(Signal::CONT);
     let _ = stop.finish(patience(30)).success();

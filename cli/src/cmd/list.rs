@@ -17,7 +17,9 @@ pub struct ListArgs {
 
 /// Prints one row for each machine.
 pub fn run(args: &ListArgs, globals: &Globals) -> Result<()> {
-    let machines = machine::list(&globals.dirs)?;
+    let listing = machine::list(&globals.dirs)?;
+    listing.problems.iter().for_each(report::print);
+    let machines = listing.machines;
     if globals.json {
         return report::json(&machines);
     }

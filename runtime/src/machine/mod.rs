@@ -17,4 +17,4 @@ pub use self::explain::{Explanation, explain};
 pub(crate) use self::host::Cgroups;
 pub use self::start::{StartOptions, start};
 pub use self::stop::{StopOptions, Stopped, stop};
-pub use self::view::{Detail, Process, Summary, list, status};
+pub use self::view::{Detail, Listing, Process, Summary, list, status};

@@ -65,17 +65,30 @@ pub struct Detail {
     pub processes: Vec<Process>,
 }
 
-/// The machines that have not gone without a trace, in the order of their names.
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// The machines that have not gone without a trace, in the order of their names.
+    pub machines: Vec<Summary>,
+    /// Why others cannot be shown.
+    pub problems: Vec<Error>,
+}
+
+/// Looks at all machines. One that cannot be looked at does not hide the others.
 ///
 /// # Errors
 /// If the state directory cannot be used.
-pub fn list(dirs: &Dirs) -> Result<Vec<Summary>> {
+pub fn list(dirs: &Dirs) -> Result<Listing> {
     let store = Store::new(dirs, Arc::new(Cgroups::probe()?));
-    let machines = store.list()?;
-    let rows = machines.iter().map(summary);
-    let shown = |row: &Summary| row.state != State::Dead;
-    rows.filter(|row| row.as_ref().map_or(true, shown))
-        .collect()
+    let mut listing = Listing::default();
+    for machine in store.list()? {
+        match machine.and_then(|machine| summary(&machine)) {
+            Ok(row) if row.state == State::Dead => {}
+            Ok(row) => listing.machines.push(row),
+            Err(error) => listing.problems.push(error),
+        }
+    }
+    Ok(listing)
 }
 
 /// Looks at one machine.

@@ -22,7 +22,15 @@ fn verdict(abi: Abi, name: &str) -> u32 {
 #[test]
 fn files_and_threads_are_allowed() {
     for abi in [Abi::X86_64, Abi::Aarch64] {
-        for name in ["openat2", "mknodat", "fchown", "fsetxattr", "clone", "futex", "sendto"] {
+        for name in [
+            "openat2",
+            "mknodat",
+            "fchown",
+            "fsetxattr",
+            "clone",
+            "futex",
+            "sendto",
+        ] {
             assert_eq!(verdict(abi, name), SECCOMP_RET_ALLOW, "{abi:?} {name}");
         }
     }
@@ -70,7 +78,12 @@ fn threads_start_and_allocate_under_the_filter() {
     thread::spawn(move || {
         rustix::thread::set_no_new_privs(true).unwrap();
         filter.install().unwrap();
-        let sum = thread::spawn(|| vec![1_u8; 1 << 20].iter().map(|&b| u64::from(b)).sum::<u64>());
+        let sum = thread::spawn(|| {
+            vec![1_u8; 1 << 20]
+                .iter()
+                .map(|&b| u64::from(b))
+                .sum::<u64>()
+        });
         assert_eq!(sum.join().unwrap(), 1 << 20);
         assert!(std::process::Command::new("/bin/true").status().is_err());
         assert!(std::net::UdpSocket::bind("127.0.0.1:0").is_err());
