@@ -44,7 +44,7 @@ impl Machine<'_> {
     }
 
     /// Takes everything away that the machine has on the host.
-    pub(super) fn end(self, deadline: Instant) -> Result<()> {
+    pub(super) fn end(mut self, deadline: Instant) -> Result<()> {
         let removed = self.scope.remove(deadline);
         self.claim.end()?;
         removed
