@@ -11,6 +11,7 @@ use crate::error::{Context, Result};
 
 /// What the names of these cgroups begin with.
 pub(super) const PREFIX: &str = "nsrun-exec-";
+
 const PATIENCE: Duration = Duration::from_millis(10);
 
 /// A cgroup below the payload's, removed when dropped unless processes remain in it:

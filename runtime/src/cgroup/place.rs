@@ -44,14 +44,6 @@ pub(super) fn is_scope(path: &Path) -> bool {
     machine.is_some_and(|machine| machine.parse::<MachineName>().is_ok())
 }
 
-/// Where [`make`] will make the scope of `machine`, for it to be noted before.
-pub(super) fn scope_path(machine: &MachineName, host: &Host) -> Result<PathBuf> {
-    let parent = match host.placement()? {
-        Placement::Top(top) => top.join(SLICE),
-        Placement::Unit(unit) => unit,
-        Placement::Transient(mount) => mount.point.join(SLICE),
-    };
-    Ok(parent.join(scope_name(machine)))
 impl Host {
     /// Where the scope of `machine` will be made, so that it can be recorded beforehand.
     ///
