@@ -21,6 +21,7 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::facts::ImageRoot;
 use crate::sys::clone::{self, Side};
 use crate::sys::ns::{self, Namespace};
+use crate::sys::trees::{Crossing, clone_locked};
 
 /// How long the child may take to build the machine. It needs milliseconds; a file system
 /// that hangs needs forever.
@@ -233,6 +234,10 @@ impl Launcher<'_> {
 
     fn await_ready(&mut self) -> Result<()> {
         match self.listen()? {
+            Some((message, _)) if message.kind == Word::Lock => {
+                self.lock_trees()?;
+                self.await_ready()
+            }
             Some((message, fds)) if message.kind == Word::Ready => {
                 self.handed_over = Some(fds);
                 Ok(())
@@ -240,6 +245,19 @@ impl Launcher<'_> {
             Some((message, _)) => Err(self.explain(message)),
             None => Err(self.explain_end()),
         }
+    }
+
+    /// Does for the child what the host forbids it to do: crossing into its mount namespace from
+    /// the initial user namespace locks the mounts too.
+    fn lock_trees(&self) -> Result<()> {
+        let (_, pidfd) = self.identity()?;
+        let paths = [c"/proc", c"/sys"];
+        let locked = clone_locked(paths, Crossing::Copy(pidfd))
+            .cannot(|| "lock the mounts below /proc and /sys")?;
+        let [proc, sys] = &locked.trees;
+        let sent = self.say(Word::Lock, &[proc.as_fd(), sys.as_fd()]);
+        crate::sys::trees::reap(locked.helper);
+        sent
     }
 
     /// The control socket is closed by `execve`, so its end is the payload's beginning.
