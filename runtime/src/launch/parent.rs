@@ -194,12 +194,11 @@ impl Launcher<'_> {
             crate::sys::mount::idmap(tree.as_fd(), true, userns.as_fd())
                 .map_err(|error| explain_idmap(error, tree.as_fd()))?;
         }
-        if read_only {
-            let set = MountAttrFlags::MOUNT_ATTR_RDONLY;
-            let keep = MountPropagationFlags::empty();
-            crate::sys::mount::set_attributes(tree.as_fd(), true, set, keep)
-                .cannot(|| "make the image read-only")?;
-        }
+        // A clone of a shared mount is its peer: what the child mounts in it would show up on the host.
+        let mut set = MountAttrFlags::empty();
+        set.set(MountAttrFlags::MOUNT_ATTR_RDONLY, read_only);
+        crate::sys::mount::set_attributes(tree.as_fd(), true, set, MountPropagationFlags::PRIVATE)
+            .cannot(|| "cut the image's mount off from the host's")?;
         self.trees.push(tree);
         Ok(())
     }
