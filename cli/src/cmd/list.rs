@@ -10,7 +10,7 @@ use crate::report;
 /// Arguments of `list`.
 #[derive(clap::Args, Debug)]
 pub struct ListArgs {
-    /// Print the bare rows
+    /// Print the rows only, without heading and count
     #[arg(long)]
     no_legend: bool,
 }
