@@ -37,6 +37,9 @@ pub fn run(args: &ListArgs, globals: &Globals) -> Result<()> {
     for machine in &machines {
         table.add_row(row(machine));
     }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 1));
+    }
     println!("{}", table.trim_fmt());
     if !args.no_legend && !globals.quiet {
         println!("\n{} machines listed.", machines.len());
