@@ -1,6 +1,7 @@
 //! The cgroup of one command that joins a machine.
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
@@ -10,6 +11,8 @@ use crate::error::{Context, Result};
 
 /// What the names of these cgroups begin with.
 pub(super) const PREFIX: &str = "nsrun-exec-";
+
+const PATIENCE: Duration = Duration::from_millis(10);
 
 /// A cgroup below the payload's, removed when dropped unless processes remain in it:
 /// those stay until the machine ends.
@@ -54,7 +57,8 @@ impl Leaf {
 
 impl Drop for Leaf {
     fn drop(&mut self) {
-        // Busy if the command left processes behind, gone if the machine has ended.
-        let _ = self.payload.remove(&self.name);
+        // Busy if the command left processes behind, gone if the machine has ended. One
+        // that has been waited for may take a moment to leave.
+        let _ = tree::remove(&self.payload, &self.name, Instant::now() + PATIENCE);
     }
 }

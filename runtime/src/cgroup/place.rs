@@ -44,14 +44,19 @@ pub(super) fn is_scope(path: &Path) -> bool {
     machine.is_some_and(|machine| machine.parse::<MachineName>().is_ok())
 }
 
-/// Where [`make`] will make the scope of `machine`, for it to be noted before.
-pub(super) fn scope_path(machine: &MachineName, host: &Host) -> Result<PathBuf> {
-    let parent = match host.placement()? {
-        Placement::Top(top) => top.join(SLICE),
-        Placement::Unit(unit) => unit,
-        Placement::Transient(mount) => mount.point.join(SLICE),
-    };
-    Ok(parent.join(scope_name(machine)))
+impl Host {
+    /// Where the scope of `machine` will be made, so that it can be recorded beforehand.
+    ///
+    /// # Errors
+    /// As [`Host::placement`].
+    pub fn scope_path(&self, machine: &MachineName) -> Result<PathBuf> {
+        let parent = match self.placement()? {
+            Placement::Top(top) => top.join(SLICE),
+            Placement::Unit(unit) => unit,
+            Placement::Transient(mount) => mount.point.join(SLICE),
+        };
+        Ok(parent.join(scope_name(machine)))
+    }
 }
 
 /// Makes the scope of `machine`.
@@ -128,22 +133,31 @@ fn origin(host: &Host, top: &Dir) -> Result<Dir> {
 /// Makes the scope's directory; `None` if `parent` has been removed.
 fn make_scope(parent: &Dir, machine: &MachineName) -> Result<Option<Dir>> {
     let name = scope_name(machine);
-    let refused = |errno: Errno| refused(errno.into(), &format!("make cgroup {name}"));
-    match parent.make(&name) {
-        Ok(dir) => return Ok(Some(dir)),
-        Err(Errno::NOENT | Errno::NODEV) => return Ok(None),
-        Err(Errno::EXIST) => {}
-        Err(errno) => return Err(refused(errno)),
+    let made = match parent.make(&name) {
+        Err(Errno::EXIST) => {
+            clear_leftover(parent, machine)?;
+            parent.make(&name)
+        }
+        made => made,
+    };
+    match made {
+        Err(Errno::NOENT | Errno::NODEV) => Ok(None),
+        made => made
+            .map(Some)
+            .map_err(|errno| refused(errno.into(), &format!("make cgroup {name}"))),
     }
-    // The caller has the machine's lock, so this is what a killed supervisor left.
+}
+
+/// Removes what a killed supervisor left: it is one, since the caller has the machine's lock.
+fn clear_leftover(parent: &Dir, machine: &MachineName) -> Result<()> {
+    let name = scope_name(machine);
     let left = parent.child(&name);
     if left.is_ok_and(|dir| dir.populated().unwrap_or(false)) {
         let what = format!("machine {machine} has processes still, in cgroup {name}");
         return Err(Error::new(Kind::Busy, what).hint(format!("nsrun stop {machine}")));
     }
     let deadline = Instant::now() + Duration::from_secs(1);
-    tree::remove(parent, &name, deadline).map_err(refused)?;
-    parent.make(&name).map(Some).map_err(refused)
+    tree::remove(parent, &name, deadline).cannot(|| format!("remove leftover cgroup {name}"))
 }
 
 fn finish(dir: Dir, path: PathBuf, machine: &MachineName, home: Home) -> Result<Made> {

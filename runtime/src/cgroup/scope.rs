@@ -1,7 +1,7 @@
 //! The owner of a machine's cgroup.
 
 use std::ops::{Deref, DerefMut};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -122,14 +122,6 @@ impl Drop for Scope {
             let _ = self.take_away(Instant::now() + PATIENCE);
         }
     }
-}
-
-/// The directory that [`Scope::create`] will make, to be recorded before.
-///
-/// # Errors
-/// [`Kind::HostLacks`] if the host has no place for it.
-pub fn scope_path(machine: &MachineName, host: &Host) -> Result<PathBuf> {
-    place::scope_path(machine, host)
 }
 
 /// Ends what is left of a machine whose supervisor is gone, and removes its scope, by the

@@ -151,6 +151,7 @@ impl fmt::Display for ParentOp {
             }
             Self::CloneRoot { .. } => f.write_str("clone the image's mount"),
             Self::HostSysfs => f.write_str("make a sysfs of the host's network"),
+            Self::Cgroup => f.write_str("give the payload its cgroup"),
             Self::SendTrees => f.write_str("hand the mounts over"),
             Self::Limit {
                 resource,

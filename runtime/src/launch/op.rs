@@ -145,6 +145,8 @@ pub(crate) enum ParentOp {
     HostSysfs,
     /// Hands the trees to the child.
     SendTrees,
+    /// Gives the payload its cgroup, without the devices that it must not use.
+    Cgroup,
     /// Sets a resource limit, or as much of it as the host lets.
     Limit {
         resource: Resource,

@@ -28,6 +28,8 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 /// What the launcher asks of the rest of the runtime.
 pub(crate) trait Host {
+    /// Gives the payload its cgroup, without the devices that it must not use.
+    fn cgroup(&mut self) -> Result<()>;
     /// Makes the links between the host and the namespace.
     fn network(&mut self, netns: BorrowedFd<'_>) -> Result<()>;
     /// Stores how the machine is found again.
@@ -47,7 +49,7 @@ pub(crate) struct Launched {
 pub(crate) fn launch(
     script: &Script,
     root: &ImageRoot,
-    cgroup: Option<BorrowedFd<'_>>,
+    cgroup: OwnedFd,
     host: &mut dyn Host,
 ) -> Result<Launched> {
     let mut launcher = Launcher {
@@ -70,7 +72,7 @@ pub(crate) fn launch(
 struct Launcher<'a> {
     script: &'a Script,
     root: &'a ImageRoot,
-    cgroup: Option<BorrowedFd<'a>>,
+    cgroup: OwnedFd,
     host: &'a mut dyn Host,
     child: Option<Child>,
     trees: Vec<OwnedFd>,
@@ -103,6 +105,7 @@ impl Launcher<'_> {
             ParentOp::CloneRoot { shifted, read_only } => self.clone_root(shifted, read_only),
             ParentOp::HostSysfs => self.host_sysfs(),
             ParentOp::SendTrees => self.send_trees(),
+            ParentOp::Cgroup => self.host.cgroup(),
             ParentOp::Limit {
                 resource,
                 soft,
@@ -148,7 +151,7 @@ impl Launcher<'_> {
         let (family, kind) = (AddressFamily::UNIX, SocketType::SEQPACKET);
         let (ours, theirs) = rustix::net::socketpair(family, kind, SocketFlags::CLOEXEC, None)
             .cannot(|| "make a socket pair")?;
-        match clone::clone3(namespaces, self.cgroup) {
+        match clone::clone3(namespaces, Some(self.cgroup.as_fd())) {
             Ok(Side::Child) => {
                 drop(ours);
                 child::run(self.script, theirs)

@@ -4,6 +4,7 @@
 //! the reverse order of their making. What a killed supervisor leaves is found through its list
 //! of residues by the next command.
 
+mod devices;
 mod explain;
 mod host;
 mod network;

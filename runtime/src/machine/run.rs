@@ -3,58 +3,58 @@
 use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
+use super::devices;
+use super::network::Link;
 use crate::cgroup::Scope;
 use crate::error::{Context, Result};
 use crate::facts::ImageRoot;
 use crate::launch::{self, Launched, Script};
-use crate::plan::{Network, Plan};
-use crate::state::{Claim, Item, PidFd, Record};
+use crate::plan::Plan;
+use crate::range::Range;
+use crate::state::{Claim, Item, PidFd, Record, Store};
 use crate::supervise::{self, Config, Outcome, Payload, Session, Status};
-
-use super::network::Link;
 
 /// What all runs of a machine share.
 pub(super) struct Machine<'a> {
     pub(super) plan: &'a Plan,
     pub(super) root: &'a ImageRoot,
+    pub(super) range: Option<Range>,
+    pub(super) warn: &'a mut dyn FnMut(&str),
+    pub(super) store: Store,
     pub(super) claim: Claim,
     pub(super) scope: Scope,
     pub(super) record: Record,
+    /// The link of the current run.
+    pub(super) link: Option<Link>,
 }
 
 impl Machine<'_> {
     /// Launches the payload and supervises it.
     pub(super) fn run(&mut self, script: &Script, session: &mut Session) -> Result<Outcome> {
-        let link = match self.plan.network {
-            Network::Veth => Some(self.intend_link()?),
-            Network::Host | Network::Private => None,
-        };
-        let mut launching = Launching {
-            plan: self.plan,
-            claim: &mut self.claim,
-            record: &mut self.record,
-            link,
-        };
-        let cgroup = Some(self.scope.payload());
-        let launched = launch::launch(script, self.root, cgroup, &mut launching)?;
-        let link = launching.link;
-        let outcome = self.supervise(launched, session);
-        drop(link);
-        outcome
+        let payload = self.scope.payload().try_clone_to_owned();
+        let payload = payload.cannot(|| "duplicate the descriptor of the cgroup")?;
+        let launched = launch::launch(script, self.root, payload, self)?;
+        self.supervise(launched, session)
     }
 
     /// Takes everything away that the machine has on the host.
     pub(super) fn end(mut self, deadline: Instant) -> Result<()> {
+        drop(self.link.take());
         let removed = self.scope.remove(deadline);
         self.claim.end()?;
         removed
     }
 
-    fn intend_link(&mut self) -> Result<Link> {
-        let tag = self.record.incarnation.link_tag(&self.plan.machine);
-        let link = Link::plan(&self.plan.machine, tag)?;
-        self.claim.note(Item::link(link.owner()))?;
-        Ok(link)
+    /// Lets go of the link of a run that has ended, so that the next run has its name.
+    pub(super) fn retire_link(&mut self) -> Result<()> {
+        match self.link.take() {
+            Some(link) => {
+                let item = Item::link(link.owner());
+                drop(link);
+                self.claim.strike(&item)
+            }
+            None => Ok(()),
+        }
     }
 
     fn supervise(&mut self, launched: Launched, session: &mut Session) -> Result<Outcome> {
@@ -96,21 +96,29 @@ impl supervise::Host for Machine<'_> {
     }
 }
 
-/// The launcher's requests to the host.
-struct Launching<'a> {
-    plan: &'a Plan,
-    claim: &'a mut Claim,
-    record: &'a mut Record,
-    link: Option<Link>,
-}
+impl launch::Host for Machine<'_> {
+    fn cgroup(&mut self) -> Result<()> {
+        let owner = self.range.map_or(0, Range::base);
+        self.scope.delegate(owner, owner)?;
+        if let Some(warning) = devices::restrict(&self.scope, self.plan, self.range.is_some())? {
+            (self.warn)(&warning);
+        }
+        if self.plan.boots {
+            self.scope.enter_supervisor()?;
+        }
+        Ok(())
+    }
 
-impl launch::Host for Launching<'_> {
     fn network(&mut self, netns: BorrowedFd<'_>) -> Result<()> {
-        let Some(link) = &mut self.link else {
-            return Ok(());
-        };
-        link.make(&self.plan.machine, netns)
-            .cannot(|| format!("link machine {} to the host", self.plan.machine))?;
+        let name = &self.plan.machine;
+        let tag = self.record.incarnation.link_tag(name);
+        // Two machines that look for a free network at once would find the same one.
+        let turn = self.store.turn()?;
+        let link = self.link.insert(Link::plan(name, tag)?);
+        self.claim.note(Item::link(link.owner()))?;
+        link.make(name, netns)
+            .cannot(|| format!("link machine {name} to the host"))?;
+        drop(turn);
         self.record.interface = Some(link.owner().name.as_str().to_owned());
         self.record.addresses = link.addresses();
         Ok(())
@@ -120,6 +128,6 @@ impl launch::Host for Launching<'_> {
         let what = || "identify the container's first process";
         let pidfd = pidfd.try_clone_to_owned().cannot(what)?;
         self.record.leader = PidFd::from_clone(pidfd, pid).identity().cannot(what)?;
-        self.claim.publish(self.record)
+        self.claim.publish(&self.record)
     }
 }

@@ -9,15 +9,14 @@ use super::host::Cgroups;
 use super::root;
 use super::run::Machine;
 use crate::cgroup::{self, Scope};
-use crate::device_policy::{DevicePolicy, Rule};
 use crate::dirs::Dirs;
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Context, Result};
 use crate::facts::ImageRoot;
 use crate::launch;
 use crate::lock::{ImageLocks, Mode};
 use crate::plan::{Console, Plan, Request};
 use crate::range::{PrivateUsers, Range, Ranges, owner_base};
-use crate::state::{Claim, Identity, Incarnation, Item, PidFd, Record, Since, Store};
+use crate::state::{Claim, Identity, Incarnation, Item, Record, Since, Store};
 use crate::supervise::{ConsoleMode, Outcome, Session};
 
 /// How long the processes of an ended machine may take to disappear.
@@ -51,31 +50,34 @@ pub fn start(
     let cgroups = cgroup::Host::probe()?;
     // From here on signals wait until the machine can be told of them.
     let mut session = Session::open(console_mode(&plan))?;
-    let mut claim = Store::new(dirs, Arc::new(Cgroups::probe()?)).claim(&plan.machine)?;
+    let store = Store::new(dirs, Arc::new(Cgroups::probe()?));
+    let mut claim = store.claim(&plan.machine)?;
     claim.lock_image(&ImageLocks::of(&plan.root)?, lock_mode(&plan))?;
     let range = range(&plan, &root, &mut claim)?;
     let mut scope = make_scope(&plan, &cgroups, &mut claim)?;
-    restrict(&scope, &plan, range, warn)?;
     if plan.boots {
         scope.enter_supervisor()?;
     }
     let record = record(&plan, range, scope.path(), &cgroups)?;
     let script = launch::compile(&plan, range, claim.path())?;
     let machine = Machine {
+        range,
+        warn,
+        store,
+        link: None,
         plan: &plan,
         root: &root,
         claim,
         scope,
         record,
     };
-    to_the_end(machine, &script, &mut session, range)
+    to_the_end(machine, &script, &mut session)
 }
 
 fn to_the_end(
     mut machine: Machine<'_>,
     script: &launch::Script,
     session: &mut Session,
-    range: Option<Range>,
 ) -> Result<Outcome> {
     loop {
         let outcome = machine.run(script, session)?;
@@ -84,7 +86,7 @@ fn to_the_end(
             return Ok(outcome);
         }
         machine.scope.renew_payload(Instant::now() + PATIENCE)?;
-        restrict(&machine.scope, machine.plan, range, &mut |_| {})?;
+        machine.retire_link()?;
         machine.record.incarnation = Incarnation::new()?;
     }
 }
@@ -117,7 +119,7 @@ fn range(plan: &Plan, root: &ImageRoot, claim: &mut Claim) -> Result<Option<Rang
 }
 
 fn make_scope(plan: &Plan, host: &cgroup::Host, claim: &mut Claim) -> Result<Scope> {
-    let path = cgroup::scope_path(&plan.machine, host)?;
+    let path = host.scope_path(&plan.machine)?;
     claim.note(Item::Cgroup {
         path: below_mount(&path, host),
     })?;
@@ -131,46 +133,6 @@ fn below_mount(path: &Path, host: &cgroup::Host) -> String {
     below.unwrap_or(path).display().to_string()
 }
 
-/// Gives the payload its cgroup, and takes from it the devices that it does not need.
-fn restrict(
-    scope: &Scope,
-    plan: &Plan,
-    range: Option<Range>,
-    warn: &mut dyn FnMut(&str),
-) -> Result<()> {
-    let owner = range.map_or(0, Range::base);
-    scope.delegate(owner, owner)?;
-    let mut policy = DevicePolicy::closed();
-    for device in &plan.devices {
-        policy = policy.and(match device.to_bytes() {
-            b"/dev/fuse" => Rule::FUSE,
-            _ => Rule::TUN,
-        });
-    }
-    match scope.restrict_devices(&policy) {
-        // Nobody but the owner of the initial user namespace can make device nodes.
-        Err(error) if range.is_some() => warn(&format!("{error}; the user namespace has to do")),
-        // CAP_SYS_ADMIN would undo whatever mount option took the policy's place.
-        Err(error) => return Err(refuse_devices(error)),
-        Ok(()) => {}
-    }
-    Ok(())
-}
-
-fn refuse_devices(error: Error) -> Error {
-    let what = "without a user namespace the payload could use every device of the host";
-    Error::new(Kind::HostLacks, what)
-        .because(error)
-        .hint("leave --private-users at its default")
-}
-
-fn own_identity() -> Result<Identity> {
-    let what = || "identify this process";
-    let this = PidFd::open(rustix::process::getpid().as_raw_nonzero().get()).cannot(what)?;
-    let identity = this.map_or(Ok(None), |this| this.identity()).cannot(what)?;
-    identity.ok_or_else(|| Error::new(Kind::Failed, "this process is gone"))
-}
-
 fn record(plan: &Plan, range: Option<Range>, scope: &Path, host: &cgroup::Host) -> Result<Record> {
     Ok(Record {
         name: plan.machine.to_string(),
@@ -178,7 +140,7 @@ fn record(plan: &Plan, range: Option<Range>, scope: &Path, host: &cgroup::Host) 
         incarnation: Incarnation::new()?,
         since: Since::now(),
         class: "container".to_owned(),
-        supervisor: own_identity()?,
+        supervisor: Identity::own().cannot(|| "identify this process")?,
         leader: None,
         cgroup: Some(below_mount(scope, host)),
         image: plan

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use super::dir::Dir;
 use super::journal::Journal;
-use super::moment::boot_id;
 use super::residue::Item;
 use super::{Record, Store, record};
 use crate::error::Result;
@@ -35,10 +34,14 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Begins the list of residue in an empty directory whose lock was taken.
-    pub(super) fn begin(store: Store, name: MachineName, dir: Dir, lock: OfdLock) -> Result<Self> {
-        let journal = Journal::create(&dir, boot_id()?)?;
-        Ok(Self {
+    pub(super) fn new(
+        store: Store,
+        name: MachineName,
+        dir: Dir,
+        lock: OfdLock,
+        journal: Journal,
+    ) -> Self {
+        Self {
             store,
             name,
             dir,
@@ -47,7 +50,7 @@ impl Claim {
             range: None,
             lock: Some(lock),
             tried_to_end: false,
-        })
+        }
     }
 
     /// The machine's name.

@@ -150,6 +150,11 @@ impl Dir {
         ignore_missing(unlinkat(&self.fd, name, AtFlags::empty()))
     }
 
+    /// Removes a directory within that somebody made and nobody uses, if it is empty.
+    pub(super) fn remove_if_empty(&self, name: &str) {
+        let _ = unlinkat(&self.fd, name, AtFlags::REMOVEDIR);
+    }
+
     /// Gives something within another name.
     pub(super) fn rename(&self, from: &str, to: &str) -> Result<()> {
         renameat(&self.fd, from, &self.fd, to)

@@ -10,6 +10,7 @@ use rustix::fs::OFlags;
 
 use super::dir::Dir;
 use super::host::Host;
+use super::journal::Journal;
 use super::moment::{Incarnation, boot_id};
 use super::{Claim, DEAD, LOCK, MACHINES, Machine, RECORD, RESIDUE, TAG, Turn, cleanup, record};
 use crate::dirs::Dirs;
@@ -89,17 +90,17 @@ impl Store {
     pub fn claim(&self, name: &MachineName) -> Result<Claim> {
         let run = Dir::create_at(&self.run)?;
         for _ in 0..ROUNDS {
-            let machines = run.create(MACHINES)?;
-            let Some(dir) = machines
-                .as_ref()
-                .map_or(Ok(None), |m| m.create(name.as_str()))?
-            else {
+            let Some(machines) = run.create(MACHINES)? else {
                 continue;
             };
-            match self.try_lock(name, &dir)? {
-                Attempt::Held(lock) if is_new(&dir)? => {
-                    return Claim::begin(self.clone(), name.clone(), dir, lock);
-                }
+            let Some(dir) = machines.create(name.as_str())? else {
+                continue;
+            };
+            let attempt = self.try_lock(name, &dir);
+            // Without room for the lock's file, the directory may just have been made.
+            let attempt = attempt.inspect_err(|_| machines.remove_if_empty(name.as_str()));
+            match attempt? {
+                Attempt::Held(lock) if is_new(&dir)? => return self.begin(name, dir, lock),
                 Attempt::Held(lock) => self.clear(name, &dir, &lock)?,
                 Attempt::Busy if is_new(&dir)? => std::thread::sleep(MOMENT),
                 Attempt::Busy => return Err(self.busy(name)),
@@ -107,6 +108,18 @@ impl Store {
             }
         }
         Err(self.busy(name))
+    }
+
+    /// Begins a claim on a new directory, or removes that again.
+    fn begin(&self, name: &MachineName, dir: Dir, lock: OfdLock) -> Result<Claim> {
+        let journal = boot_id().and_then(|boot_id| Journal::create(&dir, boot_id));
+        match journal {
+            Ok(journal) => Ok(Claim::new(self.clone(), name.clone(), dir, lock, journal)),
+            Err(e) => {
+                let _ = self.remove(name, &dir);
+                Err(e)
+            }
+        }
     }
 
     /// Looks at the machine of that name; `None` if there is none.
@@ -182,6 +195,9 @@ impl Store {
             name,
         };
         let swept = names.into_iter().map(sweep).collect();
+        if let Some(run) = Dir::open_at(&self.run)? {
+            Turn::sweep(&run)?;
+        }
         self.host.delete_retired_links(TAG)?;
         Ok(swept)
     }

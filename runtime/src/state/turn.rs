@@ -5,15 +5,11 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use rustix::fs::OFlags;
-
 use super::dir::Dir;
 use crate::error::{Context, Result};
-use crate::sys::ofd::{Mode, OfdLock};
+use crate::lock::{LockFile, Mode};
 
 const FILE: &str = "turn";
-
-const FILE_MODE: u32 = 0o600;
 
 /// A turn takes about a millisecond.
 const PAUSE: Duration = Duration::from_micros(500);
@@ -25,22 +21,33 @@ const ROUNDS: usize = 1000;
 /// The turn, until it is dropped.
 #[derive(Debug)]
 pub struct Turn {
-    _lock: Option<OfdLock>,
+    lock: Option<LockFile>,
 }
 
 impl Turn {
     pub(super) fn wait(run: &Dir) -> Result<Self> {
+        let path = run.path().join(FILE);
         for _ in 0..ROUNDS {
-            let what = || format!("lock {}", run.path().join(FILE).display());
-            let file = run.open_file(FILE, OFlags::RDWR | OFlags::CREATE, FILE_MODE);
-            let lock = file.and_then(|file| OfdLock::try_take(file.into(), Mode::Exclusive));
-            let lock = lock.cannot(what)?;
+            let lock = LockFile::take(&path, Mode::Exclusive);
+            let lock = lock.cannot(|| format!("lock {}", path.display()))?;
             if lock.is_some() {
-                return Ok(Self { _lock: lock });
+                return Ok(Self { lock });
             }
             sleep(PAUSE);
         }
-        Ok(Self { _lock: None })
+        Ok(Self { lock: None })
+    }
+
+    /// Whether others wait; `false` if the turn was not waited for any longer.
+    #[must_use]
+    pub fn is_exclusive(&self) -> bool {
+        self.lock.is_some()
+    }
+
+    /// Removes what a killed holder left.
+    pub(super) fn sweep(run: &Dir) -> Result<()> {
+        let path = run.path().join(FILE);
+        LockFile::sweep(&path).cannot(|| format!("remove lock file {}", path.display()))
     }
 }
 
@@ -61,7 +68,7 @@ mod tests {
                         let turn = Turn::wait(&dir).unwrap();
                         assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
                         inside.fetch_sub(1, Ordering::SeqCst);
-                        assert!(turn._lock.is_some());
+                        assert!(turn.is_exclusive());
                     }
                 });
             }
@@ -72,7 +79,9 @@ mod tests {
     fn a_holder_that_never_lets_go_stops_nobody() {
         let root = tempfile::tempdir().unwrap();
         let dir = Dir::create_at(root.path()).unwrap();
-        let _held = Turn::wait(&dir).unwrap();
-        assert!(Turn::wait(&dir).unwrap()._lock.is_none());
+        let held = Turn::wait(&dir).unwrap();
+        assert!(!Turn::wait(&dir).unwrap().is_exclusive());
+        drop(held);
+        assert!(dir.names().unwrap().is_empty());
     }
 }

@@ -14,6 +14,8 @@ fn a_scope_has_an_empty_payload_within_limits() {
     let scope = scratch.scope("web");
     let expected = scratch.path().join("machine.slice/nsrun-web.scope");
     assert_eq!(scope.path(), expected);
+    let foretold = scratch.host("/").scope_path(&name("web")).unwrap();
+    assert_eq!(foretold, expected);
     assert!(!scope.populated().unwrap());
     assert!(scope.processes().unwrap().is_empty());
     let read = |file| std::fs::read_to_string(expected.join(file)).unwrap();

@@ -31,7 +31,9 @@ fn a_machine_is_within_a_unit_with_controllers_and_limits() {
     }
     let before = (threads(), own_path(), unit());
     let machine = format!("unit-test-{}", std::process::id());
+    let foretold = host.scope_path(&name(&machine)).unwrap();
     let scope = Scope::create(&name(&machine), &host).unwrap();
+    assert_eq!(scope.path(), foretold);
     assert_eq!(threads(), before.0);
     assert_eq!(own_path(), scope.path().join("supervisor"));
     for controller in ["cpu", "io", "memory", "pids"] {

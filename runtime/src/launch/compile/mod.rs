@@ -108,7 +108,7 @@ fn parent(plan: &Plan, range: Option<Range>) -> Vec<ParentOp> {
     if host_sysfs(plan, range.is_some()) {
         ops.push(ParentOp::HostSysfs);
     }
-    ops.push(ParentOp::SendTrees);
+    ops.extend([ParentOp::SendTrees, ParentOp::Cgroup]);
     ops.extend(plan.limits.iter().map(|limit| ParentOp::Limit {
         resource: limit.resource,
         soft: limit.soft,

@@ -2,6 +2,7 @@
 
 mod claims;
 mod clearing;
+mod full;
 mod links;
 mod looking;
 mod processes;
