@@ -1,5 +1,7 @@
 //! Killed and interrupted imports: whole or not there at all, and what is left is swept.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;

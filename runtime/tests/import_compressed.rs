@@ -1,5 +1,7 @@
 //! Compressed archives: sound in every format and shape, damaged at every place.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::fs;

@@ -1,6 +1,8 @@
 //! Full disks and locked files: an import is whole or not there at all, and what a dead
 //! one left can be removed.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::fs;

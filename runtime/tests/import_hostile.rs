@@ -1,6 +1,8 @@
 //! Hostile and damaged archives: each is refused with a message of its own, or imported
 //! with a warning, and leaves nothing else behind.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::fs;
