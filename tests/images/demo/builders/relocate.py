@@ -4,8 +4,9 @@ Programs find their libraries and each other in the store, as far as that can be
 that are compiled in are renamed at equal length, /usr/lib to /run/lib and so on: activation makes
 /run/lib, /run/bin, /run/sbin and /run/share, so that nothing runs before it and /usr is not there.
 
-Environment: out; specPath: a JSON file with `source`, `needs` (store paths), `opened` (libraries that
-the programs open at run time) and `patch` (whether interpreter and search path are set); PATH with patchelf.
+Environment: out; specPath: a JSON file with `source`, `needs` (store paths), `opened` (libraries that are
+opened at run time though no file says so) and `patch` (whether interpreter and search path are set); PATH
+with patchelf.
 """
 
 import glob
@@ -89,7 +90,7 @@ class Relocation:
             data = file.read()
         if data.startswith(elf.MAGIC):
             self._rewrite(path, data, COMPILED_IN.sub(rb"/run/\1", data))
-            self._patch(path, elf.parse(data))
+            self._patch(path, elf.parse(data), elf.opened(data))
         elif b"\0" not in data[:8192]:
             self._rewrite(path, data, self._text(data))
 
@@ -113,11 +114,10 @@ class Relocation:
             return resolved.encode()
         return b"/run/" + kind + b"/" + rest if usr else match[0]
 
-    def _patch(self, path, parsed):
-        # The C library and its loader are left as they are: they find each other, and patching breaks them.
+    def _patch(self, path, parsed, opened):
         if parsed is None or parsed.needed is None or not self.patch:
             return
-        wanted = parsed.needed + self.opened
+        wanted = parsed.needed + opened + self.opened
         search = list(dict.fromkeys(self.libraries[lib] for lib in wanted if lib in self.libraries))
         loader = next(p for p in self.libraries if p.startswith("ld-linux"))
         command = ["patchelf", "--force-rpath", "--set-rpath", ":".join(search)]
