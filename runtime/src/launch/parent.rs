@@ -187,6 +187,11 @@ impl Launcher<'_> {
             | OpenTreeFlags::AT_RECURSIVE;
         let tree = rustix::mount::open_tree(self.root, c"", flags)
             .cannot(|| "clone the mount of the image")?;
+        // A clone of a shared mount is its peer: what the child mounts in it would appear on
+        // the host, where systemd shares all mounts.
+        let private = MountPropagationFlags::PRIVATE;
+        crate::sys::mount::set_attributes(tree.as_fd(), true, MountAttrFlags::empty(), private)
+            .cannot(|| "cut the mount of the image off from the host's")?;
         if shifted {
             let (pid, pidfd) = self.identity()?;
             let userns = ns::open(pidfd, pid, Namespace::User)
