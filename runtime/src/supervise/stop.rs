@@ -11,9 +11,10 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// script that starts it.
 const HOLD: Duration = Duration::from_millis(500);
 
-/// How often a PID 1 that blocks the signal has to be seen to go on doing so before it counts as one
-/// that reads it from a descriptor.
-const CONFIRM: u8 = 3;
+/// When a PID 1 that blocks the signal is looked at again, in milliseconds from look to look, before it
+/// counts as one that reads it from a descriptor. Uneven, so as not to keep step with a script that
+/// starts commands at a steady pace.
+const CONFIRM: [u64; 6] = [1, 3, 7, 13, 23, 41];
 /// How often one is looked at that has not come to take it.
 const BUSY: Duration = Duration::from_millis(100);
 
@@ -66,7 +67,7 @@ enum State {
         signal: Signal,
         since: Instant,
         next: Instant,
-        looks: u8,
+        looks: usize,
     },
     /// It has been taken.
     Asked {
@@ -120,7 +121,7 @@ impl StopLadder {
                     return Rung::Ask(signal);
                 }
                 Reception::Blocked | Reception::Pending => {
-                    self.watch(signal, since, now + LOOK_AGAIN, 1);
+                    self.confirm(signal, since, now, 0);
                     return Rung::Ask(signal);
                 }
             },
@@ -133,8 +134,8 @@ impl StopLadder {
                 // It was unblocked without anybody waiting for it.
                 Reception::Lost => self.hold(signal, since, now),
                 Reception::Pending => self.watch(signal, since, now + BUSY, 0),
-                Reception::Blocked if looks < CONFIRM => {
-                    self.watch(signal, since, now + LOOK_AGAIN, looks + 1);
+                Reception::Blocked if looks < CONFIRM.len() => {
+                    self.confirm(signal, since, now, looks);
                 }
                 Reception::Blocked | Reception::Handled => {
                     self.state = State::Asked { since: now };
@@ -184,7 +185,13 @@ impl StopLadder {
         };
     }
 
-    fn watch(&mut self, signal: Signal, since: Instant, next: Instant, looks: u8) {
+    fn confirm(&mut self, signal: Signal, since: Instant, now: Instant, looks: usize) {
+        let pause = CONFIRM.get(looks).copied().unwrap_or_default();
+        let next = now + Duration::from_millis(pause);
+        self.watch(signal, since, next, looks + 1);
+    }
+
+    fn watch(&mut self, signal: Signal, since: Instant, next: Instant, looks: usize) {
         self.state = State::Sent {
             signal,
             since,
@@ -328,7 +335,7 @@ mod tests {
             assert_eq!(ladder.tick(now), Rung::Look(HALT));
             assert_eq!(ladder.seen(reception, now), Rung::Wait);
         }
-        for _ in 0..CONFIRM {
+        for _ in CONFIRM {
             ladder.seen(Reception::Blocked, now);
         }
         assert_eq!(
