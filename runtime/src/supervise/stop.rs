@@ -11,11 +11,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// script that starts it.
 const HOLD: Duration = Duration::from_millis(500);
 
-/// When a PID 1 that blocks the signal is looked at again, in milliseconds from look to look, before it
-/// counts as one that reads it from a descriptor. Uneven, so as not to keep step with a script that
-/// starts commands at a steady pace.
-const CONFIRM: [u64; 6] = [1, 3, 7, 13, 23, 41];
-/// How often one is looked at that has not come to take it.
+/// When it is seen whether the signal was taken, once sent to a PID 1 that only blocks it.
+const TAKEN_BY: Duration = Duration::from_millis(7);
+/// How often one is looked at that does not come to take it.
 const BUSY: Duration = Duration::from_millis(100);
 
 /// What a further request does.
@@ -67,7 +65,8 @@ enum State {
         signal: Signal,
         since: Instant,
         next: Instant,
-        looks: usize,
+        /// It was seen to wait, with nothing pending.
+        awaited: bool,
     },
     /// It has been taken.
     Asked {
@@ -113,37 +112,64 @@ impl StopLadder {
     /// Takes the answer to [`Rung::Look`].
     pub(crate) fn seen(&mut self, reception: Reception, now: Instant) -> Rung {
         match self.state {
-            State::Held { signal, since, .. } => match reception {
-                Reception::Lost if now >= since + HOLD => return self.kill(Reason::WouldBeLost),
-                Reception::Lost => self.hold(signal, since, now),
-                Reception::Handled => {
-                    self.state = State::Asked { since: now };
-                    return Rung::Ask(signal);
-                }
-                Reception::Blocked | Reception::Pending => {
-                    self.confirm(signal, since, now, 0);
-                    return Rung::Ask(signal);
-                }
-            },
-            State::Sent {
-                signal,
-                since,
-                looks,
-                ..
-            } => match reception {
-                // It was unblocked without anybody waiting for it.
-                Reception::Lost => self.hold(signal, since, now),
-                Reception::Pending => self.watch(signal, since, now + BUSY, 0),
-                Reception::Blocked if looks < CONFIRM.len() => {
-                    self.confirm(signal, since, now, looks);
-                }
-                Reception::Blocked | Reception::Handled => {
-                    self.state = State::Asked { since: now };
-                }
-            },
-            State::Idle | State::Asked { .. } | State::Killed => {}
+            State::Held { signal, since, .. } => self.seen_held(signal, since, reception, now),
+            State::Sent { signal, .. } => {
+                self.seen_sent(signal, reception, now);
+                Rung::Wait
+            }
+            State::Idle | State::Asked { .. } | State::Killed => Rung::Wait,
         }
-        Rung::Wait
+    }
+
+    fn seen_held(
+        &mut self,
+        signal: Signal,
+        since: Instant,
+        reception: Reception,
+        now: Instant,
+    ) -> Rung {
+        match reception {
+            Reception::Lost if now >= since + HOLD => return self.kill(Reason::WouldBeLost),
+            Reception::Lost => {
+                self.hold(signal, since, now);
+                return Rung::Wait;
+            }
+            Reception::Handled => self.state = State::Asked { since },
+            Reception::Busy | Reception::Pending | Reception::Awaited => {
+                self.state = State::Sent {
+                    signal,
+                    since,
+                    next: now + TAKEN_BY,
+                    awaited: false,
+                };
+            }
+        }
+        Rung::Ask(signal)
+    }
+
+    fn seen_sent(&mut self, signal: Signal, reception: Reception, now: Instant) {
+        let State::Sent {
+            since,
+            next,
+            awaited,
+            ..
+        } = &mut self.state
+        else {
+            return;
+        };
+        let since = *since;
+        match reception {
+            // It was unblocked without anybody waiting for it.
+            Reception::Lost => self.hold(signal, since, now),
+            Reception::Pending => *next = now + BUSY,
+            Reception::Busy => *next = now + LOOK_AGAIN,
+            // Once might be chance.
+            Reception::Awaited if !*awaited => {
+                *awaited = true;
+                *next = now + TAKEN_BY;
+            }
+            Reception::Awaited | Reception::Handled => self.state = State::Asked { since },
+        }
     }
 
     /// Takes the passing of time.
@@ -182,21 +208,6 @@ impl StopLadder {
             signal,
             since,
             next: (now + LOOK_AGAIN).min(since + HOLD),
-        };
-    }
-
-    fn confirm(&mut self, signal: Signal, since: Instant, now: Instant, looks: usize) {
-        let pause = CONFIRM.get(looks).copied().unwrap_or_default();
-        let next = now + Duration::from_millis(pause);
-        self.watch(signal, since, next, looks + 1);
-    }
-
-    fn watch(&mut self, signal: Signal, since: Instant, next: Instant, looks: usize) {
-        self.state = State::Sent {
-            signal,
-            since,
-            next,
-            looks,
         };
     }
 
@@ -321,26 +332,27 @@ mod tests {
     fn sent(t0: Instant) -> StopLadder {
         let mut ladder = StopLadder::new(Some(ms(10_000)));
         ladder.request(HALT, Repeat::Kills, t0);
-        assert_eq!(ladder.seen(Reception::Blocked, t0), Rung::Ask(HALT));
+        assert_eq!(ladder.seen(Reception::Busy, t0), Rung::Ask(HALT));
         ladder
     }
 
     #[test]
-    fn who_goes_on_blocking_the_signal_has_taken_it() {
+    fn who_waits_again_with_nothing_pending_has_taken_it() {
         let t0 = Instant::now();
         let mut ladder = sent(t0);
-        let mut now = t0;
-        for reception in [Reception::Pending, Reception::Blocked, Reception::Blocked] {
-            now = ladder.wake_at().unwrap();
-            assert_eq!(ladder.tick(now), Rung::Look(HALT));
+        for reception in [
+            Reception::Pending,
+            Reception::Busy,
+            Reception::Awaited,
+            Reception::Awaited,
+        ] {
+            let now = ladder.wake_at().unwrap();
+            assert_eq!(ladder.tick(now), Rung::Look(HALT), "{reception:?}");
             assert_eq!(ladder.seen(reception, now), Rung::Wait);
-        }
-        for _ in CONFIRM {
-            ladder.seen(Reception::Blocked, now);
         }
         assert_eq!(
             ladder.wake_at(),
-            Some(now + ms(10_000)),
+            Some(t0 + ms(10_000)),
             "only patience is left"
         );
     }
@@ -379,7 +391,8 @@ mod tests {
     fn any_reception() -> impl Strategy<Value = Reception> {
         prop::sample::select(vec![
             Reception::Lost,
-            Reception::Blocked,
+            Reception::Busy,
+            Reception::Awaited,
             Reception::Pending,
             Reception::Handled,
         ])
