@@ -13,7 +13,7 @@ const HOLD: Duration = Duration::from_millis(500);
 
 /// When it is seen whether the signal was taken, once sent to a PID 1 that only blocks it.
 const TAKEN_BY: Duration = Duration::from_millis(7);
-/// How often one is looked at that does not come to take it.
+/// How often one is looked at that has not come to take it for a while.
 const BUSY: Duration = Duration::from_millis(100);
 
 /// What a further request does.
@@ -113,10 +113,7 @@ impl StopLadder {
     pub(crate) fn seen(&mut self, reception: Reception, now: Instant) -> Rung {
         match self.state {
             State::Held { signal, since, .. } => self.seen_held(signal, since, reception, now),
-            State::Sent { signal, .. } => {
-                self.seen_sent(signal, reception, now);
-                Rung::Wait
-            }
+            State::Sent { signal, .. } => self.seen_sent(signal, reception, now),
             State::Idle | State::Asked { .. } | State::Killed => Rung::Wait,
         }
     }
@@ -147,7 +144,7 @@ impl StopLadder {
         Rung::Ask(signal)
     }
 
-    fn seen_sent(&mut self, signal: Signal, reception: Reception, now: Instant) {
+    fn seen_sent(&mut self, signal: Signal, reception: Reception, now: Instant) -> Rung {
         let State::Sent {
             since,
             next,
@@ -155,21 +152,28 @@ impl StopLadder {
             ..
         } = &mut self.state
         else {
-            return;
+            return Rung::Wait;
         };
         let since = *since;
         match reception {
             // It was unblocked without anybody waiting for it.
             Reception::Lost => self.hold(signal, since, now),
-            Reception::Pending => *next = now + BUSY,
+            // Whether that was in time for the handler cannot be seen. Twice is better than never.
+            Reception::Handled => {
+                self.state = State::Asked { since };
+                return Rung::Ask(signal);
+            }
+            Reception::Pending if now >= since + HOLD => *next = now + BUSY,
+            Reception::Pending => *next = now + TAKEN_BY,
             Reception::Busy => *next = now + LOOK_AGAIN,
             // Once might be chance.
             Reception::Awaited if !*awaited => {
                 *awaited = true;
                 *next = now + TAKEN_BY;
             }
-            Reception::Awaited | Reception::Handled => self.state = State::Asked { since },
+            Reception::Awaited => self.state = State::Asked { since },
         }
+        Rung::Wait
     }
 
     /// Takes the passing of time.
@@ -364,6 +368,16 @@ mod tests {
         assert_eq!(ladder.seen(Reception::Lost, t0 + ms(20)), Rung::Wait);
         let second = ladder.seen(Reception::Handled, t0 + ms(40));
         assert_eq!(second, Rung::Ask(HALT));
+    }
+
+    #[test]
+    fn who_only_now_handles_it_is_sent_it_again() {
+        let t0 = Instant::now();
+        let mut ladder = sent(t0);
+        assert_eq!(ladder.seen(Reception::Pending, t0 + ms(7)), Rung::Wait);
+        let again = ladder.seen(Reception::Handled, t0 + ms(14));
+        assert_eq!(again, Rung::Ask(HALT));
+        assert_eq!(ladder.wake_at(), Some(t0 + ms(10_000)));
     }
 
     #[test]
