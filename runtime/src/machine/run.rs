@@ -16,7 +16,7 @@ use crate::supervise::{self, Config, Outcome, Payload, Session, Status};
 
 /// What all runs of a machine share.
 pub(super) struct Machine<'a> {
-    pub(super) plan: &'a Plan,
+    pub(super) plan: Plan,
     pub(super) root: &'a ImageRoot,
     pub(super) range: Option<Range>,
     pub(super) warn: &'a mut dyn FnMut(&str),
@@ -100,7 +100,7 @@ impl launch::Host for Machine<'_> {
     fn cgroup(&mut self) -> Result<()> {
         let owner = self.range.map_or(0, Range::base);
         self.scope.delegate(owner, owner)?;
-        if let Some(warning) = devices::restrict(&self.scope, self.plan, self.range.is_some())? {
+        if let Some(warning) = devices::restrict(&self.scope, &self.plan, self.range.is_some())? {
             (self.warn)(&warning);
         }
         if self.plan.boots {

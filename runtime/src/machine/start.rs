@@ -11,10 +11,10 @@ use super::run::Machine;
 use crate::cgroup::{self, Scope};
 use crate::dirs::Dirs;
 use crate::error::{Context, Result};
-use crate::facts::ImageRoot;
+use crate::facts::{self, ImageRoot};
 use crate::launch;
 use crate::lock::{ImageLocks, Mode};
-use crate::plan::{Console, Plan, Request};
+use crate::plan::{self, Console, Plan, Request};
 use crate::range::{PrivateUsers, Range, Ranges, owner_base};
 use crate::state::{Claim, Identity, Incarnation, Item, Record, Since, Store};
 use crate::supervise::{ConsoleMode, Outcome, Session};
@@ -62,28 +62,24 @@ pub fn start(
         scope.enter_supervisor()?;
     }
     let record = record(&plan, range, scope.path(), &cgroups)?;
-    let script = launch::compile(&plan, range, claim.path())?;
     let machine = Machine {
         range,
         warn,
         store,
         link: None,
-        plan: &plan,
+        plan,
         root: &root,
         claim,
         scope,
         record,
     };
-    to_the_end(machine, &script, &mut session)
+    to_the_end(machine, &mut session)
 }
 
-fn to_the_end(
-    mut machine: Machine<'_>,
-    script: &launch::Script,
-    session: &mut Session,
-) -> Result<Outcome> {
+fn to_the_end(mut machine: Machine<'_>, session: &mut Session) -> Result<Outcome> {
     loop {
-        let outcome = machine.run(script, session)?;
+        let script = launch::compile(&machine.plan, machine.range, machine.claim.path())?;
+        let outcome = machine.run(&script, session)?;
         if !outcome.wants_reboot() || session.stop_requested() {
             machine.end(Instant::now() + PATIENCE)?;
             return Ok(outcome);
@@ -91,6 +87,8 @@ fn to_the_end(
         machine.scope.renew_payload(Instant::now() + PATIENCE)?;
         machine.retire_link()?;
         machine.record.incarnation = Incarnation::new()?;
+        // systemd takes the journal of a boot with the same id for that of this one.
+        machine.plan.boot_id = plan::dashed(&facts::random_id()?);
     }
 }
 

@@ -147,7 +147,8 @@ pub(crate) fn parse_id(text: &str) -> Option<[u8; 16]> {
     (id != 0).then(|| id.to_be_bytes())
 }
 
-fn dashed(id: &[u8; 16]) -> String {
+/// An id in its usual form, `8-4-4-4-12` digits.
+pub(crate) fn dashed(id: &[u8; 16]) -> String {
     let hex: String = id.iter().map(|b| format!("{b:02x}")).collect();
     let parts = [
         &hex[..8],
