@@ -1,6 +1,7 @@
 //! Harness for testing nsrun from outside.
 
 pub mod archive;
+pub mod children;
 pub mod console;
 pub mod done;
 pub mod facts;

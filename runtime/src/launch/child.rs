@@ -14,6 +14,7 @@ use super::slot::{Slot, Slots};
 use super::wire::{self, Kind, Message};
 use super::{mounts, nodes, process, stub};
 use crate::sys;
+use crate::sys::trees::{Crossing, clone_locked};
 
 /// Status of a child that could not become the payload.
 const SETUP_FAILED: i32 = 125;
@@ -29,7 +30,9 @@ pub(crate) fn run(script: &Script, control: OwnedFd) -> ! {
     };
     for (index, step) in script.child.iter().enumerate() {
         let checked = script.fault.check(Role::Child, index);
-        let result = checked.and_then(|()| child.act(&step.op));
+        let result = checked
+            .and_then(|()| child.act(&step.op))
+            .or_else(|errno| child.act_otherwise(&step.op, errno));
         if let Err(errno) = result
             && !tolerates(step.need, errno)
         {
@@ -164,10 +167,35 @@ impl Child<'_> {
 
     fn lock_trees(&mut self, paths: &[std::ffi::CString; 2], into: [Slot; 2]) -> Result<(), Errno> {
         let [first, second] = paths;
-        let locked = sys::trees::clone_locked([first, second]).map_err(errno)?;
+        let locked = clone_locked([first, second], Crossing::Nested).map_err(errno)?;
         self.helper = Some(locked.helper);
         for (slot, tree) in into.into_iter().zip(locked.trees) {
             self.slots.put(slot, tree);
+        }
+        Ok(())
+    }
+
+    /// The second way of an operation that has one.
+    fn act_otherwise(&mut self, op: &Op, errno: Errno) -> Result<(), Errno> {
+        match (op, errno) {
+            // Limits on user namespaces of a host, or of a security module.
+            (Op::LockTrees { into, .. }, Errno::PERM | Errno::NOSPC) => self.ask_for_locks(*into),
+            _ => Err(errno),
+        }
+    }
+
+    fn ask_for_locks(&mut self, into: [Slot; 2]) -> Result<(), Errno> {
+        let control = self.slots.get(Slot::Control)?;
+        wire::send(control, Message::plain(Kind::Lock), &[])?;
+        let (message, fds) = wire::receive(control)?.ok_or(Errno::PIPE)?;
+        let mut trees = fds.into_iter().flatten();
+        match message.kind {
+            Kind::Lock => {}
+            Kind::Failed => return Err(Errno::from_raw_os_error(message.errno)),
+            _ => return Err(Errno::PROTO),
+        }
+        for slot in into {
+            self.slots.put(slot, trees.next().ok_or(Errno::PROTO)?);
         }
         Ok(())
     }

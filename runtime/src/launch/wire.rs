@@ -31,6 +31,9 @@ pub(crate) enum Kind {
     Start = 3,
     /// Child to parent: an operation failed.
     Failed = 4,
+    /// Child to parent: the kernel refuses a nested user namespace, so lock the mounts for me.
+    /// Parent to child: here they are.
+    Lock = 5,
 }
 
 /// One message without its descriptors.
@@ -71,6 +74,7 @@ impl Message {
             2 => Kind::Ready,
             3 => Kind::Start,
             4 => Kind::Failed,
+            5 => Kind::Lock,
             _ => return None,
         };
         Some(Self {

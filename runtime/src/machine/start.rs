@@ -42,6 +42,9 @@ pub fn start(
     options: StartOptions,
     warn: &mut dyn FnMut(&str),
 ) -> Result<Outcome> {
+    if request.users == PrivateUsers::No {
+        crate::sys::seal::ensure().cannot(|| "go on as a sealed copy of nsrun")?;
+    }
     let (root, plan) = prepare(request)?;
     if let Some(warning) = root::check(&plan.root, options.allow_unsafe_root)? {
         warn(&warning);
