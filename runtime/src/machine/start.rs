@@ -54,6 +54,14 @@ pub fn start(
     // From here on signals wait until the machine can be told of them.
     let mut session = Session::open(console_mode(&plan))?;
     let store = Store::new(dirs, Arc::new(Cgroups::probe()?));
+    for swept in store.sweep_machines()? {
+        if let Err(error) = swept.result {
+            warn(&format!(
+                "cannot clear up what is left of {}: {error}",
+                swept.name
+            ));
+        }
+    }
     let mut claim = store.claim(&plan.machine)?;
     claim.lock_image(&ImageLocks::of(&plan.root)?, lock_mode(&plan))?;
     let range = range(&plan, &root, &mut claim)?;
