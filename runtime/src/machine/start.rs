@@ -12,7 +12,6 @@ use crate::cgroup::{self, Scope};
 use crate::dirs::Dirs;
 use crate::error::{Context, Result};
 use crate::facts::ImageRoot;
-use crate::launch;
 use crate::lock::{ImageLocks, Mode};
 use crate::plan::{Console, Plan, Request};
 use crate::range::{PrivateUsers, Range, Ranges, owner_base};
@@ -70,35 +69,30 @@ pub fn start(
         scope.enter_supervisor()?;
     }
     let record = record(&plan, range, scope.path(), &cgroups)?;
-    let script = launch::compile(&plan, range, claim.path())?;
     let machine = Machine {
         range,
         warn,
         store,
         link: None,
-        plan: &plan,
+        plan,
         root: &root,
         claim,
         scope,
         record,
     };
-    to_the_end(machine, &script, &mut session)
+    to_the_end(machine, &mut session)
 }
 
-fn to_the_end(
-    mut machine: Machine<'_>,
-    script: &launch::Script,
-    session: &mut Session,
-) -> Result<Outcome> {
+fn to_the_end(mut machine: Machine<'_>, session: &mut Session) -> Result<Outcome> {
     loop {
-        let outcome = machine.run(script, session)?;
+        let outcome = machine.run(session)?;
         if !outcome.wants_reboot() || session.stop_requested() {
             machine.end(Instant::now() + PATIENCE)?;
             return Ok(outcome);
         }
         machine.scope.renew_payload(Instant::now() + PATIENCE)?;
         machine.retire_link()?;
-        machine.record.incarnation = Incarnation::new()?;
+        machine.begin_anew()?;
     }
 }
 
