@@ -98,6 +98,10 @@ impl supervise::Host for Machine<'_> {
     }
 
     fn record(&mut self, status: &Status) {
+        if status.phase == supervise::Phase::Ended {
+            // The record goes with the machine, or the next run writes its own.
+            return;
+        }
         self.record.ready = status.phase == supervise::Phase::Running;
         self.record.status.clone_from(&status.text);
         // A full /run must not end a machine; the lock and the process tell what is true.

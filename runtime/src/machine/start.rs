@@ -49,10 +49,10 @@ pub fn start(
         warn(&warning);
     }
     plan.warnings.iter().for_each(|warning| warn(warning));
-    let cgroups = cgroup::Host::probe()?;
+    let cgroups = Arc::new(Cgroups::probe()?);
     // From here on signals wait until the machine can be told of them.
     let mut session = Session::open(console_mode(&plan))?;
-    let store = Store::new(dirs, Arc::new(Cgroups::probe()?));
+    let store = Store::new(dirs, cgroups.clone());
     for swept in store.sweep_machines()? {
         if let Err(error) = swept.result {
             warn(&format!(
@@ -64,11 +64,11 @@ pub fn start(
     let mut claim = store.claim(&plan.machine)?;
     claim.lock_image(&ImageLocks::of(&plan.root)?, lock_mode(&plan))?;
     let range = range(&plan, &root, &mut claim)?;
-    let mut scope = make_scope(&plan, &cgroups, &mut claim)?;
+    let mut scope = make_scope(&plan, cgroups.host(), &mut claim)?;
     if plan.boots {
         scope.enter_supervisor()?;
     }
-    let record = record(&plan, range, scope.path(), &cgroups)?;
+    let record = record(&plan, range, scope.path(), cgroups.host())?;
     let machine = Machine {
         range,
         warn,
