@@ -1,3 +1,21 @@
-//! The `nsrun` command.
+//! The `nsrun` command: argument grammar, output formats and exit statuses.
 
-fn main() {}
+mod args;
+mod cmd;
+mod globals;
+mod progress;
+mod report;
+mod usage;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    match args::Cli::try_parse_from(&words) {
+        Ok(cli) => cmd::dispatch(&cli.command, &cli.globals.resolve()),
+        Err(error) => usage::explain(&error, &words),
+    }
+}

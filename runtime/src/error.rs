@@ -19,6 +19,10 @@ pub enum Kind {
     HostLacks,
     /// A file that was handed in is damaged, hostile or of the wrong kind.
     BadInput,
+    /// The payload's command exists but cannot be executed.
+    NotExecutable,
+    /// There is no such command inside the image.
+    NoCommand,
 }
 
 impl Kind {
@@ -32,6 +36,8 @@ impl Kind {
             Self::Busy => 4,
             Self::HostLacks => 5,
             Self::BadInput => 6,
+            Self::NotExecutable => 126,
+            Self::NoCommand => 127,
         }
     }
 }
@@ -48,7 +54,7 @@ pub struct Error {
 }
 
 /// Result of the runtime's fallible functions.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     /// A failure of `kind`; `what` is one lowercase sentence without a final period that names the object.
@@ -205,7 +211,10 @@ mod tests {
             Kind::Busy,
             Kind::HostLacks,
             Kind::BadInput,
+            Kind::NotExecutable,
+            Kind::NoCommand,
         ];
-        assert_eq!(all.map(Kind::exit_status), [1, 2, 3, 4, 5, 6]);
+        let statuses = [1, 2, 3, 4, 5, 6, 126, 127];
+        assert_eq!(all.map(Kind::exit_status), statuses);
     }
 }

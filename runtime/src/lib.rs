@@ -2,10 +2,22 @@
 //! supervision, import and state. The command line lives in the `nsrun` crate,
 //! links and addresses in `nsrun-netns`.
 
+pub mod attach;
+pub mod caps;
+pub mod cgroup;
+pub mod device_policy;
 pub mod dirs;
 pub mod error;
+pub mod facts;
+pub mod image;
 mod launch;
+pub mod lock;
+pub mod machine;
 pub mod name;
+pub mod plan;
+pub mod range;
+pub mod seccomp;
+pub mod state;
 pub mod supervise;
 #[allow(unsafe_code)]
 mod sys;

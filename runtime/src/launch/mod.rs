@@ -1,4 +1,18 @@
-//! Starting a payload.
+//! Starting a payload: one script, two processes that work through it, four messages.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the launcher will call it"))]
-pub(crate) mod stub;
+mod child;
+mod compile;
+mod describe;
+mod fault;
+mod mounts;
+mod nodes;
+mod op;
+mod parent;
+pub(crate) mod process;
+mod script;
+mod slot;
+mod stub;
+pub(crate) mod wire;
+
+pub(crate) use self::compile::compile;
+pub(crate) use self::parent::{Host, Launched, launch};

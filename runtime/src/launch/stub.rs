@@ -21,17 +21,6 @@ pub(crate) fn block_signals() -> Result<(), Errno> {
         .map_err(|errno| Errno::from_raw_os_error(errno as i32))
 }
 
-/// In the command's process, before its execve: a session of its own, with the terminal on standard
-/// input as the controlling one if there is any. Signals still have to be reset.
-pub(crate) fn lead_session() -> Result<(), Errno> {
-    rustix::process::setsid()?;
-    let input = rustix::stdio::stdin();
-    if rustix::termios::isatty(input) {
-        rustix::process::ioctl_tiocsctty(input)?;
-    }
-    Ok(())
-}
-
 /// In PID 1, after the fork: waits for `command` to end and returns the exit status for PID 1, with
 /// which everything else in the PID namespace ends. That is the command's, or 128 and the signal that
 /// ended it.

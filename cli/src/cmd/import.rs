@@ -1,0 +1,229 @@
+//! `nsrun import` and `nsrun import-fs`.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use clap::ValueHint;
+use nsrun_runtime::image::Limits;
+use nsrun_runtime::image::import::{self, Report, Request, Source};
+use nsrun_runtime::{Context, Error, Kind, MachineName, Result};
+
+use crate::globals::Globals;
+use crate::progress::Progress;
+
+/// What an archive's name ends with beside the image's name.
+const SUFFIXES: [&str; 6] = [".tar.xz", ".tar.gz", ".tar.bz2", ".tar.zst", ".tgz", ".tar"];
+
+/// Arguments of `nsrun import`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct ImportArgs {
+    /// The tar archive, plain or compressed by xz, zstd, gzip or bzip2; `-` is standard input
+    #[arg(value_hint = ValueHint::FilePath)]
+    file: PathBuf,
+
+    /// The image's name [default: the file's name without .tar and the like]
+    name: Option<String>,
+
+    #[command(flatten)]
+    limits: LimitArgs,
+
+    /// Refuse more than N bytes for each byte of the archive, after the first 100 MiB
+    #[arg(long, value_name = "N", default_value_t = Limits::default().ratio)]
+    max_ratio: u64,
+
+    /// Decode xz in at most SIZE bytes of memory
+    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = parse_size)]
+    xz_memory: u64,
+}
+
+/// Arguments of `nsrun import-fs`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct ImportFsArgs {
+    /// The directory to copy
+    #[arg(value_hint = ValueHint::DirPath)]
+    directory: PathBuf,
+
+    /// The image's name [default: the directory's name]
+    name: Option<String>,
+
+    #[command(flatten)]
+    limits: LimitArgs,
+}
+
+/// Limits that archives and directories share.
+#[derive(clap::Args, Debug)]
+struct LimitArgs {
+    /// Refuse more than N files and directories
+    #[arg(long, value_name = "N", default_value_t = Limits::default().inodes)]
+    max_inodes: u64,
+
+    /// Refuse paths of more than N components
+    #[arg(long, value_name = "N", default_value_t = Limits::default().depth)]
+    max_depth: usize,
+
+    /// Refuse more than SIZE bytes of files [default: the free space less 5 %]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    max_bytes: Option<u64>,
+
+    /// Publish the image without waiting until it is on disk
+    #[arg(long)]
+    no_sync: bool,
+}
+
+impl LimitArgs {
+    fn limits(&self) -> Limits {
+        Limits {
+            inodes: self.max_inodes,
+            depth: self.max_depth,
+            bytes: self.max_bytes,
+            ..Limits::default()
+        }
+    }
+}
+
+/// Imports an archive.
+///
+/// # Errors
+/// Those of [`import::import`], and [`Kind::Usage`] if there is no name or no archive.
+pub(crate) fn run(args: &ImportArgs, globals: &Globals) -> Result<()> {
+    let source = if args.file == Path::new("-") {
+        Source::StandardInput
+    } else {
+        Source::Archive(args.file.clone())
+    };
+    if source == Source::StandardInput && std::io::stdin().is_terminal() {
+        return Err(
+            Error::new(Kind::Usage, "an archive is not read from a terminal")
+                .hint("pipe it: ... | nsrun import - NAME"),
+        );
+    }
+    let request = Request {
+        name: name(&args.file, args.name.as_deref(), "import")?,
+        source,
+        limits: Limits {
+            ratio: args.max_ratio,
+            xz_memory: args.xz_memory,
+            ..args.limits.limits()
+        },
+        sync: !args.limits.no_sync,
+    };
+    carry_out(&request, globals)
+}
+
+/// Imports a directory.
+///
+/// # Errors
+/// Those of [`import::import`], and [`Kind::Usage`] if there is no name.
+pub(crate) fn run_fs(args: &ImportFsArgs, globals: &Globals) -> Result<()> {
+    let request = Request {
+        name: name(&args.directory, args.name.as_deref(), "import-fs")?,
+        source: Source::Directory(args.directory.clone()),
+        limits: args.limits.limits(),
+        sync: !args.limits.no_sync,
+    };
+    carry_out(&request, globals)
+}
+
+fn carry_out(request: &Request, globals: &Globals) -> Result<()> {
+    let mut progress = Progress::new(&request.name, globals.quiet);
+    let report = import::import(&globals.dirs, request, &mut progress)?;
+    progress.finish();
+    if !globals.quiet {
+        for warning in &report.warnings {
+            eprintln!("warning: {warning}");
+        }
+    }
+    if globals.json {
+        let text = serde_json::to_string(&report).map_err(std::io::Error::from);
+        println!("{}", text.cannot(|| "print the result as JSON")?);
+    } else if !globals.quiet {
+        println!("{}", summary(&report));
+    }
+    Ok(())
+}
+
+fn summary(report: &Report) -> String {
+    let counts = &report.counts;
+    format!(
+        "imported {}: {} files, {} directories, {} symbolic links, {}",
+        report.path.display(),
+        counts.files,
+        counts.directories,
+        counts.symlinks,
+        indicatif::BinaryBytes(counts.bytes),
+    )
+}
+
+fn name(source: &Path, given: Option<&str>, verb: &str) -> Result<MachineName> {
+    match given {
+        Some(name) => name.parse(),
+        None => default_name(source).map_err(|error| {
+            error.hint(format!(
+                "give a name: nsrun {verb} {} NAME",
+                source.display()
+            ))
+        }),
+    }
+}
+
+/// The file's name without the suffix of archives.
+fn default_name(file: &Path) -> Result<MachineName> {
+    let unnamed = || Error::new(Kind::Usage, "the image has no name");
+    let name = file.file_name().and_then(|name| name.to_str());
+    let name = name.filter(|&name| name != "-").ok_or_else(unnamed)?;
+    let stem = SUFFIXES.iter().find_map(|suffix| name.strip_suffix(suffix));
+    stem.unwrap_or(name).parse()
+}
+
+/// A number of bytes with an optional suffix of the powers of 1024.
+fn parse_size(text: &str) -> std::result::Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let factor: u64 = match &text[digits.len()..] {
+        "" | "B" => 1,
+        "K" => 1 << 10,
+        "M" => 1 << 20,
+        "G" => 1 << 30,
+        "T" => 1 << 40,
+        _ => return Err("sizes end with K, M, G, T or nothing".to_owned()),
+    };
+    let number: u64 = digits.parse().map_err(|_| "not a number".to_owned())?;
+    number
+        .checked_mul(factor)
+        .ok_or_else(|| "too large".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_is_the_files_without_suffix() {
+        for (file, name) in [
+            ("a/web.tar.xz", "web"),
+            ("web.tar", "web"),
+            ("web.tgz", "web"),
+            ("debian-12.5.tar.zst", "debian-12.5"),
+            ("web.tar.gz.tar", "web.tar.gz"),
+            ("plain", "plain"),
+        ] {
+            assert_eq!(default_name(Path::new(file)).unwrap().as_str(), name);
+        }
+    }
+
+    #[test]
+    fn a_file_whose_name_is_no_machines_name_needs_one() {
+        for file in ["nixos-system-x86_64-linux.tar.xz", "-", "/", ".tar"] {
+            let error = default_name(Path::new(file)).unwrap_err();
+            assert_eq!(error.kind(), Kind::Usage, "{file}");
+        }
+    }
+
+    #[test]
+    fn sizes_have_suffixes() {
+        assert_eq!(parse_size("5"), Ok(5));
+        assert_eq!(parse_size("256M"), Ok(256 << 20));
+        for bad in ["", "M", "1X", "-1", "99999999999T", "1.5G"] {
+            assert!(parse_size(bad).is_err(), "{bad}");
+        }
+    }
+}

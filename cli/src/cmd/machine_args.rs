@@ -1,0 +1,196 @@
+//! Options of every verb that starts a payload, in nspawn's spelling.
+
+use std::path::{Path, PathBuf};
+
+use clap::ValueHint;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use nsrun_runtime::caps::CapSet;
+use nsrun_runtime::image::lookup;
+use nsrun_runtime::plan::{Mode, Network, Request, ResolvConf};
+use nsrun_runtime::range::PrivateUsers;
+use nsrun_runtime::{Error, Kind, MachineName, Result};
+use rustix::termios::isatty;
+
+use crate::globals::Globals;
+
+/// What to start, and how.
+#[derive(clap::Args, Debug)]
+pub struct MachineArgs {
+    /// A directory if the word has a slash, else the name of an image
+    #[arg(value_name = "ROOTFS|IMAGE", value_hint = ValueHint::DirPath)]
+    pub image: String,
+
+    /// Set the machine's name [default: the image's]
+    #[arg(short = 'M', long, value_name = "NAME")]
+    machine: Option<MachineName>,
+
+    /// Choose the machine's ids: `pick` a free range, `no` for the host's, or BASE[:RANGE]
+    #[arg(long, value_name = "MODE", default_value = "pick")]
+    private_users: PrivateUsers,
+
+    /// Choose the machine's network [default: veth for boot, private for run]
+    #[arg(long, value_name = "MODE", value_parser = networks())]
+    network: Option<Network>,
+
+    /// Set the host name [default: the machine's name]
+    #[arg(long, value_name = "NAME")]
+    hostname: Option<MachineName>,
+
+    /// Set the machine id, if the image has none
+    #[arg(long, value_name = "UUID")]
+    uuid: Option<String>,
+
+    /// Set an environment variable; without a value, pass the caller's on
+    #[arg(short = 'E', long, alias = "env", value_name = "NAME[=VALUE]")]
+    setenv: Vec<String>,
+
+    /// Add capabilities, separated by commas
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    capability: Vec<String>,
+
+    /// Remove capabilities, separated by commas
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    drop_capability: Vec<String>,
+
+    /// Keep every program in the machine from gaining privileges
+    #[arg(long)]
+    no_new_privileges: bool,
+
+    /// Make the root file system read-only
+    #[arg(long)]
+    read_only: bool,
+
+    /// Show TEXT in /proc/cmdline [default: empty]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    kernel_cmdline: String,
+
+    /// Let the machine mount its own /proc and /sys, as nested containers and sandboxes do
+    #[arg(long)]
+    nesting: bool,
+
+    /// Fill the machine's resolv.conf: `auto` with the host's if it has the host's network
+    #[arg(long, value_name = "MODE", default_value = "auto", value_parser = resolv_confs())]
+    resolv_conf: ResolvConf,
+
+    /// Start from a root directory that does not belong to root
+    #[arg(long)]
+    pub allow_unsafe_root: bool,
+
+    /// Print the plan and its steps, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+impl MachineArgs {
+    /// The request that these options make.
+    pub fn request(&self, mode: Mode, globals: &Globals) -> Result<Request> {
+        let root = self.root(globals)?;
+        let machine = match &self.machine {
+            Some(name) => name.clone(),
+            None => name_of(&root)?,
+        };
+        let mut request = Request::new(machine, root, mode);
+        request.users = self.private_users;
+        request.network = self.network;
+        request.hostname = self.hostname.as_ref().map(ToString::to_string);
+        request.uuid.clone_from(&self.uuid);
+        request.env = environment(&self.setenv)?;
+        request.add_capabilities = capabilities(&self.capability)?;
+        request.drop_capabilities = capabilities(&self.drop_capability)?;
+        request.no_new_privileges = self.no_new_privileges;
+        request.read_only = self.read_only;
+        request.kernel_cmdline.clone_from(&self.kernel_cmdline);
+        request.nesting = self.nesting;
+        request.resolv_conf = self.resolv_conf;
+        request.interactive = isatty(rustix::stdio::stdin()) && isatty(rustix::stdio::stdout());
+        Ok(request)
+    }
+
+    fn root(&self, globals: &Globals) -> Result<PathBuf> {
+        if self.image.contains('/') {
+            return std::path::absolute(&self.image).map_err(|e| {
+                Error::new(Kind::Failed, "cannot tell the current directory").because(e)
+            });
+        }
+        let found = self.image.parse().and_then(|name| {
+            let image = lookup::find(&globals.dirs, &name)?;
+            image.tree().map(Path::to_owned)
+        });
+        found.map_err(|error| match error.kind() {
+            Kind::NotFound | Kind::Usage => error.hint(self.other_image()),
+            _ => error,
+        })
+    }
+
+    /// What was meant, if not an image of that name.
+    fn other_image(&self) -> String {
+        let image = &self.image;
+        if Path::new(image).is_dir() {
+            format!("a directory is given with a slash: ./{image}")
+        } else {
+            "images are made by `nsrun import FILE NAME`; a directory is given with a slash".into()
+        }
+    }
+}
+
+fn name_of(root: &Path) -> Result<MachineName> {
+    let last = root.file_name().map(|name| name.to_string_lossy());
+    last.and_then(|name| MachineName::cleaned(&name))
+        .ok_or_else(|| {
+            let root = root.display();
+            Error::new(
+                Kind::Usage,
+                format!("cannot make a machine name from {root}"),
+            )
+            .hint("name the machine with --machine=NAME")
+        })
+}
+
+/// Reads `NAME=VALUE` or, for the caller's value, `NAME`.
+pub fn environment(texts: &[String]) -> Result<Vec<(String, String)>> {
+    texts.iter().map(|text| variable(text)).collect()
+}
+
+fn variable(text: &str) -> Result<(String, String)> {
+    let (name, value) = match text.split_once('=') {
+        Some((name, value)) => (name, value.to_owned()),
+        None => (text, std::env::var(text).unwrap_or_default()),
+    };
+    if name.is_empty() {
+        let text = text.escape_debug();
+        return Err(Error::new(
+            Kind::Usage,
+            format!("invalid environment variable '{text}'"),
+        ));
+    }
+    Ok((name.to_owned(), value))
+}
+
+fn capabilities(words: &[String]) -> Result<CapSet> {
+    words.join(",").parse()
+}
+
+fn networks() -> impl TypedValueParser<Value = Network> {
+    const ALL: [Network; 3] = [Network::Host, Network::Private, Network::Veth];
+    PossibleValuesParser::new(ALL.map(Network::word)).try_map(|word| {
+        let found = ALL.into_iter().find(|network| network.word() == word);
+        found.ok_or("no such network")
+    })
+}
+
+fn resolv_confs() -> impl TypedValueParser<Value = ResolvConf> {
+    const ALL: [(&str, ResolvConf); 3] = [
+        ("auto", ResolvConf::Auto),
+        ("off", ResolvConf::Off),
+        ("copy-host", ResolvConf::CopyHost),
+    ];
+    PossibleValuesParser::new(ALL.map(|(word, _)| word)).try_map(|word| {
+        let found = ALL.into_iter().find(|(name, _)| *name == word);
+        found.map(|(_, mode)| mode).ok_or("no such mode")
+    })
+}

@@ -1,0 +1,38 @@
+//! `nsrun run`: one command in an image.
+
+use std::process::ExitCode;
+
+use nsrun_runtime::Result;
+use nsrun_runtime::plan::Mode;
+
+use super::machine_args::MachineArgs;
+use super::start;
+use crate::globals::Globals;
+
+/// Arguments of `run`.
+#[derive(clap::Args, Debug)]
+pub struct RunArgs {
+    #[command(flatten)]
+    machine: MachineArgs,
+
+    /// Run the command as PID 1 itself, without a small init above it
+    #[arg(long)]
+    pid1: bool,
+
+    /// Start the command in DIR, a path in the machine [default: /]
+    #[arg(long, alias = "chdir", value_name = "DIR")]
+    workdir: Option<String>,
+
+    /// The command and its arguments
+    #[arg(value_name = "COMMAND", required = true, last = true)]
+    command: Vec<String>,
+}
+
+/// Runs the command; its exit status is ours.
+pub fn run(args: &RunArgs, globals: &Globals) -> Result<ExitCode> {
+    let mode = Mode::Run {
+        command: args.command.clone(),
+        as_pid1: args.pid1,
+    };
+    start::run_in(&args.machine, mode, args.workdir.clone(), globals)
+}

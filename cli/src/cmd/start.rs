@@ -1,0 +1,48 @@
+//! What `boot` and `run` share: plan, explain or start, and the exit status of how it ended.
+
+use std::process::ExitCode;
+
+use nsrun_runtime::Result;
+use nsrun_runtime::machine::{self, Explanation, StartOptions};
+use nsrun_runtime::plan::Mode;
+
+use super::machine_args::MachineArgs;
+use crate::globals::Globals;
+use crate::report;
+
+/// Starts a payload in the root directory.
+pub fn run(args: &MachineArgs, mode: Mode, globals: &Globals) -> Result<ExitCode> {
+    run_in(args, mode, None, globals)
+}
+
+/// Starts a payload in the given directory.
+pub fn run_in(
+    args: &MachineArgs,
+    mode: Mode,
+    workdir: Option<String>,
+    globals: &Globals,
+) -> Result<ExitCode> {
+    let mut request = args.request(mode, globals)?;
+    request.workdir = workdir;
+    if args.dry_run {
+        let explanation = machine::explain(&request, &globals.dirs)?;
+        return print(&explanation, globals).map(|()| ExitCode::SUCCESS);
+    }
+    let options = StartOptions {
+        allow_unsafe_root: args.allow_unsafe_root,
+    };
+    let outcome = machine::start(&request, &globals.dirs, options, &mut |warning| {
+        if !globals.quiet {
+            eprintln!("nsrun: warning: {warning}");
+        }
+    })?;
+    Ok(outcome.exit_status().into())
+}
+
+fn print(explanation: &Explanation, globals: &Globals) -> Result<()> {
+    if globals.json {
+        return report::json(explanation);
+    }
+    print!("{explanation}");
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! Options that every verb takes, before it or after it.
+
+use std::path::PathBuf;
+
+use clap::ValueHint;
+use nsrun_runtime::Dirs;
+
+/// Global options as typed.
+#[derive(clap::Args, Debug)]
+#[command(next_help_heading = "Global options")]
+pub struct GlobalArgs {
+    /// Keep images in DIR [default: /var/lib/machines]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        value_hint = ValueHint::DirPath,
+        env = "NSRUN_IMAGE_ROOT",
+        hide_env_values = true
+    )]
+    image_root: Option<PathBuf>,
+
+    /// Keep state in DIR instead of /run/nsrun and /var/lib/nsrun
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        value_hint = ValueHint::DirPath,
+        env = "NSRUN_STATE_ROOT",
+        hide_env_values = true
+    )]
+    state_root: Option<PathBuf>,
+
+    /// Print results as JSON
+    #[arg(long, global = true)]
+    json: bool,
+
+    /// Print errors only
+    #[arg(short, long, global = true)]
+    quiet: bool,
+}
+
+/// Global options as the verbs use them.
+#[derive(Debug)]
+pub struct Globals {
+    /// Where images and state are.
+    pub dirs: Dirs,
+    /// Results are printed as JSON.
+    pub json: bool,
+    /// Nothing but errors is printed.
+    pub quiet: bool,
+}
+
+impl GlobalArgs {
+    /// Fills in the defaults.
+    pub fn resolve(&self) -> Globals {
+        Globals {
+            dirs: Dirs::new(self.image_root.as_deref(), self.state_root.as_deref()),
+            json: self.json,
+            quiet: self.quiet,
+        }
+    }
+}

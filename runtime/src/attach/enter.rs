@@ -1,0 +1,277 @@
+//! Finding a machine, joining it, and waiting for the command.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use nix::sched::CloneFlags;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+
+use super::child::{self, EXECUTE, STEPS, Script};
+use crate::caps::CapSet;
+use crate::cgroup::Leaf;
+use crate::dirs::Dirs;
+use crate::error::{Context, Error, Kind, Result};
+use crate::facts::ImageRoot;
+use crate::launch::wire::{self, Kind as Word};
+use crate::machine::Cgroups;
+use crate::name::MachineName;
+use crate::seccomp::{self, Arch};
+use crate::state::{Machine, PidFd, Record, State, Store};
+use crate::supervise::{self, Config, ConsoleMode, Payload, Session, Status};
+use crate::sys::clone::{self, Side};
+use crate::sys::exec::CVec;
+
+/// Where a NixOS system keeps its programs, then where others do.
+const PATH: &str = "/run/wrappers/bin:/nix/var/nix/profiles/default/bin:/run/current-system/sw/bin:\
+/nix/var/nix/profiles/system/sw/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// A command to run in a machine.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// The command and its arguments.
+    pub words: Vec<String>,
+    /// More environment.
+    pub env: Vec<(String, String)>,
+    /// Where it starts.
+    pub workdir: String,
+    /// It gets a terminal of the machine's, forwarded to the caller's.
+    pub terminal: bool,
+}
+
+/// Runs a command in a machine and returns its exit status; 128 and the signal's number if a
+/// signal ended it.
+///
+/// # Errors
+/// [`Kind::NotFound`] if no machine of that name runs; [`Kind::NoCommand`] and
+/// [`Kind::NotExecutable`] if the command cannot be executed.
+pub fn exec(dirs: &Dirs, name: &MachineName, command: &Command) -> Result<u8> {
+    let store = Store::new(dirs, Arc::new(Cgroups::probe()?));
+    let machine = running(&store, name)?;
+    let (record, leader) = parts(&machine, name)?;
+    if record.range.is_none() {
+        crate::sys::seal::ensure().cannot(|| "go on as a sealed copy of nsrun")?;
+    }
+    let script = script(record, &leader, command)?;
+    let cgroups = Cgroups::probe()?;
+    let cgroup = cgroups.open(record)?.ok_or_else(|| not_running(name))?;
+    let mut session = Session::open(if command.terminal {
+        ConsoleMode::detect()
+    } else {
+        ConsoleMode::Passive
+    })?;
+    let leaf = cgroup.exec_leaf(
+        rustix::process::getpid()
+            .as_raw_nonzero()
+            .get()
+            .unsigned_abs(),
+    )?;
+    let payload = join(&script, &leader, leaf.dir())?;
+    wait(payload, &leaf, &mut session)
+}
+
+fn running(store: &Store, name: &MachineName) -> Result<Machine> {
+    let machine = store.machine(name)?.ok_or_else(|| not_running(name))?;
+    match machine.state()? {
+        State::Running | State::Stopping => Ok(machine),
+        _ => Err(not_running(name)),
+    }
+}
+
+fn parts<'a>(machine: &'a Machine, name: &MachineName) -> Result<(&'a Record, PidFd)> {
+    let record = machine.record().ok_or_else(|| not_running(name))?;
+    let leader = machine.leader()?.ok_or_else(|| not_running(name))?;
+    Ok((record, leader))
+}
+
+fn not_running(name: &MachineName) -> Error {
+    Error::new(Kind::NotFound, format!("no machine {name} is running"))
+        .hint("`nsrun list` shows those that are")
+}
+
+/// Everything that the joining process needs to know.
+fn script(record: &Record, leader: &PidFd, command: &Command) -> Result<Script> {
+    let root = ImageRoot::open(format!("/proc/{}/root", leader.pid()).as_ref())?;
+    let limits = Limits::of(leader)?;
+    let program = find(&root, command)?;
+    let words: Result<Vec<CString>> = command.words.iter().map(|word| text(word)).collect();
+    let mut namespaces = CloneFlags::CLONE_NEWNS
+        | CloneFlags::CLONE_NEWIPC
+        | CloneFlags::CLONE_NEWUTS
+        | CloneFlags::CLONE_NEWNET
+        | CloneFlags::CLONE_NEWCGROUP;
+    namespaces.set(CloneFlags::CLONE_NEWUSER, record.range.is_some());
+    Ok(Script {
+        namespaces,
+        terminal: command.terminal,
+        workdir: text(&command.workdir)?,
+        capabilities: limits.capabilities.mask(),
+        no_new_privileges: limits.no_new_privileges,
+        filter: seccomp::payload_filter(Arch::NATIVE, limits.capabilities),
+        program: text(&program)?,
+        argv: CVec::new(words?),
+        env: CVec::new(environment(command)?),
+    })
+}
+
+/// What PID 1 may do, so that nothing that joins may do more.
+struct Limits {
+    capabilities: CapSet,
+    no_new_privileges: bool,
+}
+
+impl Limits {
+    fn of(leader: &PidFd) -> Result<Self> {
+        let path = format!("/proc/{}/status", leader.pid());
+        let status = std::fs::read_to_string(&path).cannot(|| format!("read {path}"))?;
+        let field = |key: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(key))?;
+            Some(line.trim())
+        };
+        let bits = field("CapBnd:").and_then(|bits| u64::from_str_radix(bits, 16).ok());
+        let capabilities = bits.map(CapSet::from_mask).ok_or_else(|| {
+            Error::new(
+                Kind::Failed,
+                format!("cannot read the capabilities in {path}"),
+            )
+        })?;
+        Ok(Self {
+            capabilities,
+            no_new_privileges: field("NoNewPrivs:") == Some("1"),
+        })
+    }
+}
+
+/// Resolves a command's name as a shell inside would.
+fn find(root: &ImageRoot, command: &Command) -> Result<String> {
+    let name = command.words.first().map_or("", String::as_str);
+    if name.contains('/') {
+        return Ok(name.to_owned());
+    }
+    PATH.split(':')
+        .map(|dir| format!("{dir}/{name}"))
+        .find(|path| root.file(path).is_ok())
+        .ok_or_else(|| {
+            let name = name.escape_debug();
+            Error::new(
+                Kind::NoCommand,
+                format!("cannot execute '{name}': no such command"),
+            )
+        })
+}
+
+fn environment(command: &Command) -> Result<Vec<CString>> {
+    let term = std::env::var("TERM").unwrap_or_else(|_| "dumb".to_owned());
+    let own = [
+        ("PATH", PATH),
+        ("HOME", "/root"),
+        ("USER", "root"),
+        ("LOGNAME", "root"),
+        ("LANG", "C.UTF-8"),
+        ("container", "systemd-nspawn"),
+        ("TERM", &term),
+    ];
+    let given = |key: &str| command.env.iter().any(|(k, _)| k == key);
+    let own = own.into_iter().filter(|(key, _)| !given(key));
+    let own = own.map(|(key, value)| text(&format!("{key}={value}")));
+    let more = command
+        .env
+        .iter()
+        .map(|(key, value)| text(&format!("{key}={value}")));
+    own.chain(more).collect()
+}
+
+fn text(value: &str) -> Result<CString> {
+    CString::new(value).map_err(|_| {
+        let value = value.escape_debug();
+        Error::new(Kind::Usage, format!("'{value}' contains a NUL byte"))
+    })
+}
+
+/// Makes the process and waits until it is the command.
+fn join(script: &Script, leader: &PidFd, cgroup: BorrowedFd<'_>) -> Result<Payload> {
+    let (family, kind) = (AddressFamily::UNIX, SocketType::SEQPACKET);
+    let (ours, theirs) = rustix::net::socketpair(family, kind, SocketFlags::CLOEXEC, None)
+        .cannot(|| "make a socket pair")?;
+    // From here on children of this process are in the machine's PID namespace.
+    nix::sched::setns(leader, CloneFlags::CLONE_NEWPID)
+        .cannot(|| "enter the PID namespace of the container")?;
+    match clone::clone3(0, Some(cgroup)).cannot(|| "make a process in the container's cgroup")? {
+        Side::Child => {
+            drop(ours);
+            child::run(script, leader.as_fd(), &theirs)
+        }
+        Side::Parent { pid, pidfd } => {
+            drop(theirs);
+            let console = handshake(script, &ours)?;
+            Ok(Payload {
+                pid,
+                pidfd,
+                console,
+                notify: None,
+            })
+        }
+    }
+}
+
+/// Receives the terminal, then the end of the socket, which `execve` brings.
+fn handshake(script: &Script, control: &OwnedFd) -> Result<Option<OwnedFd>> {
+    let mut console = None;
+    loop {
+        match wire::receive(control.as_fd()) {
+            Ok(Some((message, fds))) if message.kind == Word::Ready => {
+                console = fds.into_iter().flatten().next();
+            }
+            Ok(Some((message, _))) => return Err(explain(script, message.op, message.errno)),
+            Ok(None) | Err(Errno::CONNRESET) => return Ok(console),
+            Err(errno) => return Err(errno).cannot(|| "talk to the joining process"),
+        }
+    }
+}
+
+fn explain(script: &Script, step: u32, errno: i32) -> Error {
+    let step = usize::try_from(step).unwrap_or(usize::MAX);
+    let cause = std::io::Error::from_raw_os_error(errno);
+    if step == EXECUTE {
+        let kind = if errno == libc::ENOENT {
+            Kind::NoCommand
+        } else {
+            Kind::NotExecutable
+        };
+        let program = script.program.to_bytes().escape_ascii();
+        return Error::new(kind, format!("cannot execute {program}")).because(cause);
+    }
+    let what = STEPS.get(step).unwrap_or(&"join the container");
+    Error::new(Kind::Failed, format!("cannot {what}")).because(cause)
+}
+
+fn wait(payload: Payload, leaf: &Leaf, session: &mut Session) -> Result<u8> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+        .cannot(|| "prepare to wait for the command")?;
+    let config = Config {
+        namespaced: false,
+        ..Config::run()
+    };
+    let mut host = Joined(leaf);
+    let supervised = supervise::supervise(session, payload, config, &mut host);
+    runtime
+        .block_on(supervised)
+        .map(|outcome| outcome.exit_status())
+}
+
+/// What joined is ended by the cgroup of its own.
+struct Joined<'a>(&'a Leaf);
+
+impl supervise::Host for Joined<'_> {
+    fn kill_all(&mut self) -> Result<()> {
+        self.0.kill()
+    }
+
+    fn kill_entered(&mut self) {}
+
+    fn record(&mut self, _: &Status) {}
+}

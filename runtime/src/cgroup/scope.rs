@@ -1,0 +1,166 @@
+//! The owner of a machine's cgroup.
+
+use std::ops::{Deref, DerefMut};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+
+use super::dir::Dir;
+use super::home::{Home, SLICE, remove_slice};
+use super::host::Host;
+use super::machine::{MachineCgroup, remove_payload};
+use super::{place, tree};
+use crate::error::{Context, Error, Kind, Result};
+use crate::name::MachineName;
+
+/// How long a dropped scope waits for what it killed.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A machine's cgroup that this process made and takes away: dropped, it kills what is
+/// in the payload and removes all. [`Scope::remove`] does the same without killing, and
+/// reports errors.
+#[derive(Debug)]
+pub struct Scope {
+    machine: MachineCgroup,
+    name: String,
+    home: Home,
+    entered: bool,
+    removed: bool,
+}
+
+impl Scope {
+    /// Makes the scope of `machine`, with an empty `payload`. The caller holds the lock on
+    /// the machine's name.
+    ///
+    /// On a systemd host this process is in `supervisor` afterwards: a scope must not be
+    /// without a process, and a unit with a process in it cannot offer controllers. A call
+    /// to the bus is made from a runtime of its own, so not from within one; the process
+    /// has no more threads afterwards than before.
+    ///
+    /// # Errors
+    /// [`Kind::HostLacks`] if the host has no version 2, or no place for a machine, with
+    /// what to do; [`Kind::Busy`] if the scope has processes already.
+    pub fn create(machine: &MachineName, host: &Host) -> Result<Self> {
+        let made =
+            place::make(machine, host).cannot(|| format!("make a cgroup for machine {machine}"))?;
+        Ok(Self {
+            entered: !matches!(made.home, Home::Top { .. }),
+            machine: MachineCgroup::new(made.path, made.dir, made.payload),
+            name: place::scope_name(machine),
+            home: made.home,
+            removed: false,
+        })
+    }
+
+    /// Moves this process, with all its threads, into `supervisor`, where it counts as the
+    /// machine's. Without effect if it is there.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn enter_supervisor(&mut self) -> Result<()> {
+        if !self.entered {
+            place::enter(&self.machine.dir)?;
+            self.entered = true;
+        }
+        Ok(())
+    }
+
+    /// Moves this process back to where it was when the scope was made. The payload's
+    /// cgroup must have been removed. In a scope of systemd's it stays: the scope ends
+    /// with it.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    fn leave(&mut self) -> Result<()> {
+        if self.entered {
+            self.home
+                .leave(&self.machine.dir)
+                .cannot(|| format!("leave cgroup {}", self.path().display()))?;
+            self.entered = false;
+        }
+        Ok(())
+    }
+
+    /// Removes the payload's cgroup and all that it made below, takes this process out and
+    /// removes the rest.
+    ///
+    /// # Errors
+    /// [`Kind::Busy`] if the payload has processes at `deadline` still.
+    pub fn remove(mut self, deadline: Instant) -> Result<()> {
+        self.removed = true;
+        self.take_away(deadline)
+    }
+
+    fn take_away(&mut self, deadline: Instant) -> Result<()> {
+        remove_payload(&self.machine.dir, deadline)?;
+        self.leave()?;
+        self.home
+            .remove(&self.name, deadline)
+            .cannot(|| format!("remove cgroup {}", self.path().display()))
+    }
+}
+
+impl Deref for Scope {
+    type Target = MachineCgroup;
+    fn deref(&self) -> &MachineCgroup {
+        &self.machine
+    }
+}
+
+impl DerefMut for Scope {
+    fn deref_mut(&mut self) -> &mut MachineCgroup {
+        &mut self.machine
+    }
+}
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        if !self.removed {
+            // What cannot be taken away now is found by its path later.
+            let _ = self.machine.kill();
+            let _ = self.take_away(Instant::now() + PATIENCE);
+        }
+    }
+}
+
+/// Ends what is left of a machine whose supervisor is gone, and removes its scope, by the
+/// path that was recorded. Nothing left is success. The caller holds the machine's lock.
+///
+/// # Errors
+/// [`Kind::Busy`] if a process does not end until `deadline`; [`Kind::BadInput`] if the
+/// path is not that of a machine's scope.
+pub fn sweep(path: &Path, host: &Host, deadline: Instant) -> Result<()> {
+    let what = || format!("remove cgroup {}", path.display());
+    let (Some(parent), Some(name), true) = (
+        path.parent(),
+        path.file_name().and_then(|name| name.to_str()),
+        place::is_scope(path),
+    ) else {
+        let what = format!("{} is not the cgroup of a machine", path.display());
+        return Err(Error::new(Kind::BadInput, what));
+    };
+    if let Some(machine) = MachineCgroup::open(path)? {
+        machine.kill()?;
+        remove_payload(&machine.dir, deadline).cannot(what)?;
+    }
+    let parent = match Dir::open(parent) {
+        Err(Errno::NOENT | Errno::NODEV) => return Ok(()),
+        opened => opened.cannot(what)?,
+    };
+    match tree::remove(&parent, name, deadline) {
+        Err(Errno::BUSY) => Err(Error::new(Kind::Busy, "its supervisor is alive")).cannot(what)?,
+        removed => removed.cannot(what)?,
+    }
+    sweep_slice(path, host)
+}
+
+fn sweep_slice(scope: &Path, host: &Host) -> Result<()> {
+    let slice = scope.parent().filter(|slice| slice.ends_with(SLICE));
+    match slice.and_then(Path::parent) {
+        Some(top) if !host.systemd => Dir::open(top)
+            .and_then(|top| remove_slice(&top))
+            .cannot(|| format!("remove {SLICE}")),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,141 @@
+//! Scopes that systemd makes on request.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tokio::runtime;
+use tokio::time::{Instant, sleep, timeout};
+use zbus::zvariant::{OwnedObjectPath, Value};
+use zbus::{Connection, Error as BusError, proxy};
+
+use super::host::own_cgroup;
+use crate::error::{Context, Error, Kind, Result};
+use crate::name::MachineName;
+
+/// How long systemd may take; it is busy for that long only when it is stuck.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long the scope of a machine that has just ended may take to go.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// As in systemd's template for containers.
+const TASKS_MAX: u64 = 16384;
+const STOP_TIMEOUT: Duration = Duration::from_secs(120);
+
+#[proxy(
+    interface = "org.freedesktop.systemd1.Manager",
+    default_service = "org.freedesktop.systemd1",
+    default_path = "/org/freedesktop/systemd1",
+    gen_blocking = false
+)]
+trait Manager {
+    fn subscribe(&self) -> zbus::Result<()>;
+
+    #[allow(clippy::type_complexity)]
+    fn start_transient_unit(
+        &self,
+        name: &str,
+        mode: &str,
+        properties: &[(&str, Value<'_>)],
+        auxiliary: &[(&str, &[(&str, Value<'_>)])],
+    ) -> zbus::Result<OwnedObjectPath>;
+
+    #[zbus(signal)]
+    fn job_removed(&self, id: u32, job: OwnedObjectPath, unit: String, result: String);
+}
+
+/// Has systemd put this process into a new, delegated scope, and tells the scope's cgroup.
+pub(super) fn start(unit: &str, machine: &MachineName) -> Result<PathBuf> {
+    let what = || format!("start scope {unit}");
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .max_blocking_threads(1)
+        .build()
+        .cannot(what)?;
+    let started = runtime.block_on(async { timeout(TIMEOUT, request(unit, machine)).await });
+    match started {
+        Ok(Ok(())) => entered(unit),
+        Ok(Err(error)) => Err(refused(error)).cannot(what),
+        Err(_) => Err(Error::new(Kind::Failed, "systemd does not answer")).cannot(what),
+    }
+}
+
+async fn request(unit: &str, machine: &MachineName) -> std::result::Result<(), BusError> {
+    let bus = Connection::system().await?;
+    let systemd = ManagerProxy::new(&bus).await?;
+    let mut finished = systemd.receive_job_removed().await?;
+    systemd.subscribe().await?;
+    let job = start_when_free(&systemd, unit, machine).await?;
+    while let Some(signal) = finished.next().await {
+        let args = signal.args()?;
+        if args.job == job {
+            return match args.result.as_str() {
+                "done" => Ok(()),
+                result => Err(BusError::Failure(format!("its job was {result}"))),
+            };
+        }
+    }
+    Err(BusError::Failure("the bus is gone".into()))
+}
+
+async fn start_when_free(
+    systemd: &ManagerProxy<'_>,
+    unit: &str,
+    machine: &MachineName,
+) -> std::result::Result<OwnedObjectPath, BusError> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let properties = properties(machine);
+        let started = systemd
+            .start_transient_unit(unit, "fail", &properties, &[])
+            .await;
+        match started {
+            Err(error) if is(&error, UNIT_EXISTS) && Instant::now() < deadline => {
+                sleep(Duration::from_millis(20)).await;
+            }
+            started => return started,
+        }
+    }
+}
+
+fn properties(machine: &MachineName) -> [(&'static str, Value<'static>); 7] {
+    let stop = u64::try_from(STOP_TIMEOUT.as_micros()).unwrap_or(u64::MAX);
+    [
+        ("Description", format!("Container {machine}").into()),
+        ("Slice", "machine.slice".into()),
+        ("Delegate", true.into()),
+        ("PIDs", vec![std::process::id()].into()),
+        ("CollectMode", "inactive-or-failed".into()),
+        ("TasksMax", TASKS_MAX.into()),
+        ("TimeoutStopUSec", stop.into()),
+    ]
+}
+
+const UNIT_EXISTS: &str = "org.freedesktop.systemd1.UnitExists";
+
+fn is(error: &BusError, name: &str) -> bool {
+    matches!(error, BusError::MethodError(given, _, _) if given.as_str() == name)
+}
+
+fn refused(error: BusError) -> Error {
+    if is(&error, UNIT_EXISTS) {
+        return Error::new(Kind::Busy, "the scope of an earlier run is active still");
+    }
+    Error::new(Kind::HostLacks, "systemd did not give a scope")
+        .because(error)
+        .hint("run it in a unit: systemd-run --scope -p Delegate=yes nsrun …")
+}
+
+/// The cgroup that this process is in now, which is the scope's.
+fn entered(unit: &str) -> Result<PathBuf> {
+    let text = fs::read_to_string("/proc/self/cgroup").cannot(|| "read /proc/self/cgroup")?;
+    own_cgroup(&text)
+        .filter(|cgroup| cgroup.ends_with(unit))
+        .ok_or_else(|| {
+            let what = format!("systemd started scope {unit}, but not with this process in it");
+            Error::new(Kind::Failed, what)
+        })
+}

@@ -1,0 +1,157 @@
+//! Facts about an image. Its content is hostile: every path is resolved inside its root.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+use super::program;
+use crate::error::{Context, Error, Kind, Result};
+use crate::plan::{Mode as Start, Request, parse_id};
+
+/// Longest file of an image that is read, in bytes.
+const LONGEST: u64 = 64 * 1024;
+
+/// The profile that a NixOS image's init belongs to.
+const NIXOS_SYSTEM: &str = "nix/var/nix/profiles/system";
+
+/// The image as planning sees it.
+#[derive(Clone, Debug, Default)]
+pub struct ImageFacts {
+    /// Path of what is to be executed, inside the image.
+    pub program: Option<String>,
+    /// Content of `/etc/machine-id`, if it is one.
+    pub machine_id: Option<[u8; 16]>,
+    /// Whether there is an os-release file.
+    pub has_os_release: bool,
+    /// Whether it is a NixOS system.
+    pub is_nixos: bool,
+    /// Whether it has the file that the host's time zone link would point to.
+    pub zone_file: bool,
+    /// Whether its systemd cannot sandbox units without mounting a new /proc: version 247.
+    pub needs_nesting: bool,
+}
+
+/// The root directory of an image.
+#[derive(Debug)]
+pub(crate) struct ImageRoot(OwnedFd);
+
+impl ImageRoot {
+    /// Opens the directory on the host.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::open(path, flags, Mode::empty())
+            .map(Self)
+            .map_err(|errno| {
+                let kind = match errno {
+                    Errno::NOENT => Kind::NotFound,
+                    Errno::NOTDIR => Kind::BadInput,
+                    _ => Kind::Failed,
+                };
+                let what = format!("cannot open image {}", path.display());
+                Error::new(kind, what).because(std::io::Error::from(errno))
+            })
+    }
+
+    /// User and group that own the directory.
+    pub(crate) fn owner(&self) -> Result<(u32, u32)> {
+        let stat = rustix::fs::fstat(&self.0).cannot(|| "look at the root directory")?;
+        Ok((stat.st_uid, stat.st_gid))
+    }
+
+    /// Opens a file inside, following links as the payload would, never out of the root.
+    pub(crate) fn file(&self, path: &str) -> Result<OwnedFd, Errno> {
+        // A fifo that nobody writes to must not hold us up.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let file = self.resolve(path, flags)?;
+        match FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) {
+            FileType::RegularFile => Ok(file),
+            FileType::Directory => Err(Errno::ISDIR),
+            _ => Err(Errno::INVAL),
+        }
+    }
+
+    /// Whether something is there.
+    pub(crate) fn has(&self, path: &str) -> bool {
+        self.resolve(path, OFlags::PATH | OFlags::CLOEXEC).is_ok()
+    }
+
+    /// Names in a directory.
+    pub(crate) fn names(&self, path: &str) -> Vec<String> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let Ok(directory) = self.resolve(path, flags) else {
+            return Vec::new();
+        };
+        let Ok(entries) = rustix::fs::Dir::new(directory) else {
+            return Vec::new();
+        };
+        entries
+            .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+            .collect()
+    }
+
+    /// The beginning of a file.
+    pub(crate) fn read(&self, path: &str) -> Result<Vec<u8>, Errno> {
+        let mut content = Vec::new();
+        File::from(self.file(path)?)
+            .take(LONGEST)
+            .read_to_end(&mut content)
+            .map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?;
+        Ok(content)
+    }
+
+    fn resolve(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        rustix::fs::openat2(&self.0, path, flags, Mode::empty(), how)
+    }
+}
+
+impl AsFd for ImageRoot {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl ImageFacts {
+    /// Looks at the image that a request names. `zone` is a link below `/etc`.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] without the directory; [`Kind::BadInput`] if its program cannot run.
+    pub(crate) fn probe(request: &Request, root: &ImageRoot, zone: Option<&str>) -> Result<Self> {
+        let is_nixos = root.has(NIXOS_SYSTEM);
+        let mut facts = Self {
+            machine_id: machine_id(root),
+            has_os_release: root.has("etc/os-release") || root.has("usr/lib/os-release"),
+            is_nixos,
+            zone_file: zone.is_some_and(|z| root.has(&format!("etc/{z}"))),
+            needs_nesting: has_systemd_247(root),
+            program: None,
+        };
+        facts.program = match &request.mode {
+            Start::Boot { init, .. } => program::init(root, &request.root, init.as_deref())?,
+            Start::Run { command, .. } => program::command(root, command, &facts),
+        };
+        Ok(facts)
+    }
+}
+
+fn machine_id(root: &ImageRoot) -> Option<[u8; 16]> {
+    let content = root.read("etc/machine-id").ok()?;
+    parse_id(std::str::from_utf8(&content).ok()?.trim_end())
+}
+
+/// Version 247 gives up on a unit's sandbox if it may not mount a new /proc; others fall back.
+fn has_systemd_247(root: &ImageRoot) -> bool {
+    const LIBRARY: &str = "libsystemd-shared-247.so";
+    let debian = ["usr/lib/systemd", "lib/systemd"];
+    debian
+        .iter()
+        .any(|dir| root.has(&format!("{dir}/{LIBRARY}")))
+        || root
+            .names("nix/store")
+            .iter()
+            .any(|n| n.contains("-systemd-247"))
+}

@@ -1,0 +1,10 @@
+//! What planning needs to know about host and image: the only readers of either before a launch.
+
+mod host;
+mod image;
+mod program;
+
+pub use self::host::HostFacts;
+pub(crate) use self::host::random_id;
+pub use self::image::ImageFacts;
+pub(crate) use self::image::ImageRoot;

@@ -1,0 +1,144 @@
+//! From plan to script: pure, and the only place that knows the order of a launch.
+//!
+//! The order is that of `docs/protocol.md`. Its backbone: everything that becomes a lock is
+//! mounted on the copied host tree's /proc and /sys, while the host's own are still visible
+//! (the kernel demands that of a user namespace); the locked copies move into the machine's
+//! root; what the payload may change is mounted after that.
+
+mod api;
+mod builder;
+mod dev;
+mod run;
+mod start;
+
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::mount::MountPropagationFlags;
+
+use self::builder::Builder;
+use super::fault::Fault;
+use super::op::{Need, Op, ParentOp};
+use super::script::Script;
+use super::slot::Slot;
+use crate::error::Result;
+use crate::plan::{Network, Plan};
+use crate::range::Range;
+use crate::sys::clone::flags;
+
+/// Compiles `plan` for the ids of `range`, or the host's if there is none. `mount_point` is a
+/// directory of ours that the root tree is attached to in the child's copy of the host's tree.
+pub(crate) fn compile(plan: &Plan, range: Option<Range>, mount_point: &Path) -> Result<Script> {
+    let mut b = Builder::new(range);
+    enter(&mut b, plan, range.is_some(), mount_point)?;
+    run::build(&mut b, plan);
+    api::build(&mut b, plan);
+    dev::build(&mut b, plan);
+    image_files(&mut b, plan)?;
+    b.must(Op::Pivot);
+    let shared = MountPropagationFlags::SHARED | MountPropagationFlags::REC;
+    b.must(Op::Propagation(shared));
+    run::finish(&mut b);
+    let filters = start::build(&mut b, plan)?;
+    Ok(Script {
+        parent: parent(plan, range),
+        child: b.into_steps(),
+        filters,
+        program: start::program(plan)?,
+        fault: Fault::from_environment(),
+    })
+}
+
+fn enter(b: &mut Builder, plan: &Plan, shifted: bool, mount_point: &Path) -> Result<()> {
+    let mut slots = vec![Slot::Root];
+    if host_sysfs(plan, shifted) {
+        slots.push(Slot::FullSys);
+    }
+    b.must(Op::Receive { slots });
+    b.must(Op::CutPropagation);
+    // Before the change of ids, which takes the way to root's own directories away.
+    let path = builder::text("the state directory", mount_point.as_os_str().as_bytes())?;
+    b.attach(Slot::Root, builder::host(path));
+    b.must(Op::Become);
+    b.must(Op::DieWithParent);
+    b.must(Op::Umask(0));
+    b.must(Op::UnshareCgroup);
+    if plan.network.is_private() {
+        b.must(Op::LoopbackUp);
+    }
+    Ok(())
+}
+
+/// Whether sysfs must come from outside: it can only be mounted by the owner of its network
+/// namespace.
+fn host_sysfs(plan: &Plan, shifted: bool) -> bool {
+    shifted && !plan.network.is_private()
+}
+
+fn image_files(b: &mut Builder, plan: &Plan) -> Result<()> {
+    if let Some(content) = &plan.resolv_conf {
+        let at = builder::at(Slot::Root, c"etc/resolv.conf");
+        let content = content.clone();
+        b.directory(Slot::Root, c"etc", 0o755);
+        b.push(Need::Try, Op::Fill { at, content });
+    }
+    if let Some(zone) = &plan.timezone {
+        let target = builder::text("the time zone", zone.as_bytes())?;
+        let at = builder::at(Slot::Root, c"etc/localtime");
+        b.push(Need::Try, Op::Link { at, target });
+    }
+    Ok(())
+}
+
+fn parent(plan: &Plan, range: Option<Range>) -> Vec<ParentOp> {
+    let mut ops = vec![ParentOp::Clone {
+        namespaces: namespaces(plan, range.is_some()),
+    }];
+    if let Some(range) = range {
+        ops.push(ParentOp::WriteIdMaps {
+            base: range.base(),
+            length: range.len(),
+        });
+    }
+    ops.push(ParentOp::CloneRoot {
+        shifted: range.is_some(),
+        read_only: plan.read_only,
+    });
+    if host_sysfs(plan, range.is_some()) {
+        ops.push(ParentOp::HostSysfs);
+    }
+    ops.extend([ParentOp::SendTrees, ParentOp::Cgroup]);
+    ops.extend(plan.limits.iter().map(|limit| ParentOp::Limit {
+        resource: limit.resource,
+        soft: limit.soft,
+        hard: limit.hard,
+    }));
+    if plan.network == Network::Veth {
+        ops.push(ParentOp::Network);
+    }
+    ops.extend([
+        ParentOp::Record,
+        // Before it is waited for: the child finds it when it is ready, and does not wait at all.
+        ParentOp::Start,
+        ParentOp::AwaitReady,
+        ParentOp::AwaitExec,
+    ]);
+    ops
+}
+
+fn namespaces(plan: &Plan, shifted: bool) -> u64 {
+    let mut wanted = flags::NEWNS | flags::NEWPID | flags::NEWIPC | flags::NEWUTS;
+    if shifted {
+        wanted |= flags::NEWUSER;
+    }
+    if plan.network.is_private() {
+        wanted |= flags::NEWNET;
+    }
+    wanted
+}
+
+/// A C string of a constant path.
+fn own(path: &std::ffi::CStr) -> CString {
+    path.to_owned()
+}

@@ -1,0 +1,96 @@
+//! /run and the part of it that tells the payload about its container.
+
+use std::ffi::CString;
+
+use rustix::mount::MountAttrFlags;
+
+use super::builder::{self, Builder, SHOWN, at};
+use super::own;
+use crate::launch::op::{Need, Op};
+use crate::launch::slot::Slot;
+use crate::plan::Plan;
+
+const REGULAR: u32 = 0o100_000;
+const FIFO: u32 = 0o010_000;
+const SOCKET: u32 = 0o140_000;
+
+/// Mounts /run and fills /run/host, as systemd's container interface describes it.
+pub(super) fn build(b: &mut Builder, plan: &Plan) {
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
+        | MountAttrFlags::MOUNT_ATTR_NODEV
+        | MountAttrFlags::MOUNT_ATTR_STRICTATIME;
+    let options = [
+        (c"mode", c"0755"),
+        (c"size", c"20%"),
+        (c"nr_inodes", c"800k"),
+    ];
+    b.directory(Slot::Root, c"run", 0o755);
+    b.new_fs(c"tmpfs", &options, attributes, Slot::Run);
+    b.attach(Slot::Run, at(Slot::Root, c"run"));
+    b.directory(Slot::Run, c"host", 0o755);
+    inaccessible(b);
+    b.file(
+        Slot::Run,
+        c"host/container-manager",
+        0o444,
+        format!("{}\n", plan.manager),
+    );
+    b.file(
+        Slot::Run,
+        c"host/container-uuid",
+        0o444,
+        format!("{}\n", plan.uuid),
+    );
+    b.file(
+        Slot::Run,
+        c"host/os-release",
+        0o444,
+        plan.host_os_release.clone(),
+    );
+    b.file(
+        Slot::Run,
+        c"host/boot-id",
+        0o444,
+        format!("{}\n", plan.boot_id),
+    );
+    b.file(
+        Slot::Run,
+        c"host/cmdline",
+        0o444,
+        format!("{}\n", plan.kernel_cmdline),
+    );
+    let kmsg = at(Slot::Run, c"host/kmsg");
+    b.must(Op::Node {
+        at: kmsg,
+        mode: FIFO | 0o600,
+        device: 0,
+    });
+}
+
+/// Nodes that nobody can open, to mount over what shall not be seen.
+fn inaccessible(b: &mut Builder) {
+    b.directory(Slot::Run, c"host/inaccessible", 0o755);
+    b.directory(Slot::Run, c"host/inaccessible/dir", 0);
+    let nodes = [
+        (c"host/inaccessible/reg", REGULAR),
+        (c"host/inaccessible/fifo", FIFO),
+        (c"host/inaccessible/sock", SOCKET),
+    ];
+    for (path, mode) in nodes {
+        let at = at(Slot::Run, path);
+        b.must(Op::Node {
+            at,
+            mode,
+            device: 0,
+        });
+    }
+}
+
+/// After the change of root: the notification socket, then nothing in /run/host changes any more.
+pub(super) fn finish(b: &mut Builder) {
+    b.must(Op::BindNotify {
+        path: own(c"/run/host/notify"),
+    });
+    let host = || builder::host(CString::from(c"/run/host"));
+    b.bind(Need::Must, host(), SHOWN, host());
+}

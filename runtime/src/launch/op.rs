@@ -1,0 +1,175 @@
+//! The operations that a launch consists of, as plain data.
+//!
+//! Everything is computed before the clone: paths are C strings, flags are bits. One operation
+//! is one system call or a fixed short sequence of them.
+
+use std::ffi::CString;
+
+use rustix::mount::{MountAttrFlags, MountPropagationFlags};
+use rustix::process::Resource;
+
+use super::slot::Slot;
+use crate::sys::exec::CVec;
+
+/// Where a path begins: in the namespace of the caller, or at a descriptor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) base: Option<Slot>,
+    pub(crate) path: CString,
+}
+
+/// What a failure of one operation means for the launch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// The launch fails.
+    Must,
+    /// Nothing, if the object does not exist on this host or in this image.
+    IfPresent,
+    /// Nothing: the operation improves on something that works without it.
+    Try,
+}
+
+/// One operation of the child and what its failure means.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) op: Op,
+    pub(crate) need: Need,
+}
+
+/// What the child does, in the order of the script.
+#[derive(Debug)]
+pub(crate) enum Op {
+    /// Waits for the descriptors that the parent makes once the child exists.
+    Receive { slots: Vec<Slot> },
+    /// Cuts the copied mount tree off from the host's.
+    CutPropagation,
+    /// Becomes root of the user namespace, with no other groups.
+    Become,
+    /// Ends with the supervisor. Cleared by every change of ids, so set after it.
+    DieWithParent,
+    /// Makes the current cgroup the root of what the payload sees.
+    UnshareCgroup,
+    /// Brings lo up.
+    LoopbackUp,
+    /// Makes a file system instance.
+    NewFs {
+        kind: CString,
+        options: Vec<(CString, CString)>,
+        attributes: MountAttrFlags,
+        into: Slot,
+    },
+    /// Clones a mount or file as a detached mount.
+    CloneTree {
+        from: Place,
+        recursive: bool,
+        into: Slot,
+    },
+    /// Changes attributes of a mount.
+    SetAttributes {
+        tree: Slot,
+        recursive: bool,
+        set: MountAttrFlags,
+        propagation: MountPropagationFlags,
+    },
+    /// Attaches a detached mount.
+    Attach { tree: Slot, at: Place },
+    /// Clones what lies on two mount points, with all masks locked.
+    LockTrees {
+        paths: [CString; 2],
+        into: [Slot; 2],
+    },
+    /// Makes sure that a real directory is there.
+    Directory { at: Place, mode: u32 },
+    /// Makes a new file.
+    File {
+        at: Place,
+        mode: u32,
+        content: Vec<u8>,
+    },
+    /// Makes a fifo, socket or device node.
+    Node { at: Place, mode: u32, device: u64 },
+    /// Makes a symbolic link, in place of one that is there.
+    Link { at: Place, target: CString },
+    /// Fills a regular file of the image, made if missing, never through a symbolic link.
+    Fill { at: Place, content: Vec<u8> },
+    /// Writes to a file that exists.
+    Write { at: Place, content: Vec<u8> },
+    /// Opens a terminal in the payload's own devpts.
+    OpenConsole,
+    /// Makes the root tree the root and drops the host's.
+    Pivot,
+    /// Sets the propagation of the whole tree.
+    Propagation(MountPropagationFlags),
+    /// Binds the notification socket.
+    BindNotify { path: CString },
+    /// Sets the host name.
+    Hostname(CString),
+    /// Default actions for all signals, none blocked.
+    ResetSignals,
+    /// File mode creation mask.
+    Umask(u32),
+    /// A session keyring of its own.
+    Keyring,
+    /// A new session; the console, if there is one, becomes its terminal and the standard streams.
+    Session,
+    /// Reduces all capability sets to this one, the inheritable and ambient to none.
+    Capabilities { keep: u64 },
+    /// No privileges through execve.
+    NoNewPrivileges,
+    /// Filters system calls.
+    Seccomp(usize),
+    /// Nothing but the standard streams passes through execve.
+    CloseOnExec,
+    /// Hands descriptors to the parent.
+    Send { slots: Vec<Slot> },
+    /// Waits for the parent's word to go on.
+    AwaitStart,
+    /// Working directory.
+    Chdir(CString),
+    /// Stays as PID 1 and runs the payload as its child.
+    Stub,
+    /// Becomes the payload.
+    Exec,
+}
+
+/// What the parent does, in the order of the script.
+#[derive(Debug)]
+pub(crate) enum ParentOp {
+    /// Makes the child.
+    Clone { namespaces: u64 },
+    /// Writes the user and group map.
+    WriteIdMaps { base: u32, length: u32 },
+    /// Clones the image's tree and shifts its ids, if there is a user namespace.
+    CloneRoot { shifted: bool, read_only: bool },
+    /// Makes a sysfs of the host's network namespace.
+    HostSysfs,
+    /// Hands the trees to the child.
+    SendTrees,
+    /// Gives the payload its cgroup, without the devices that it must not use.
+    Cgroup,
+    /// Sets a resource limit, or as much of it as the host lets.
+    Limit {
+        resource: Resource,
+        soft: Option<u64>,
+        hard: Option<u64>,
+    },
+    /// Makes the links and addresses.
+    Network,
+    /// Waits until the child has built everything.
+    AwaitReady,
+    /// Stores what other commands need to find the machine.
+    Record,
+    /// Lets the payload start.
+    Start,
+    /// Waits until the payload runs.
+    AwaitExec,
+}
+
+/// What becomes of the child in the end.
+#[derive(Debug)]
+pub(crate) struct Program {
+    /// Path inside the root.
+    pub(crate) path: CString,
+    pub(crate) argv: CVec,
+    pub(crate) env: CVec,
+}

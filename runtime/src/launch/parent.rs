@@ -1,0 +1,391 @@
+//! The launcher's side: makes the child, gives it what only the host can give, and waits.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, OpenTreeFlags,
+};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::process::{Pid, Rlimit};
+
+use super::child;
+use super::describe;
+use super::fault::Role;
+use super::op::{Op, ParentOp};
+use super::script::Script;
+use super::wire::{self, Fds, Kind as Word, Message};
+use crate::error::{Context, Error, Kind, Result};
+use crate::facts::ImageRoot;
+use crate::sys::clone::{self, Side};
+use crate::sys::ns::{self, Namespace};
+use crate::sys::trees::{Crossing, clone_locked};
+
+/// How long the child may take to build the machine. It needs milliseconds; a file system
+/// that hangs needs forever.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// What the launcher asks of the rest of the runtime.
+pub(crate) trait Host {
+    /// Gives the payload its cgroup, without the devices that it must not use.
+    fn cgroup(&mut self) -> Result<()>;
+    /// Makes the links between the host and the namespace.
+    fn network(&mut self, netns: BorrowedFd<'_>) -> Result<()>;
+    /// Stores how the machine is found again.
+    fn record(&mut self, pid: i32, pidfd: BorrowedFd<'_>) -> Result<()>;
+}
+
+/// A running payload.
+#[derive(Debug)]
+pub(crate) struct Launched {
+    pub(crate) pid: i32,
+    pub(crate) pidfd: OwnedFd,
+    pub(crate) notify: OwnedFd,
+    pub(crate) console: Option<OwnedFd>,
+}
+
+/// Carries the script out. On failure nothing of the child is left.
+pub(crate) fn launch(
+    script: &Script,
+    root: &ImageRoot,
+    cgroup: OwnedFd,
+    host: &mut dyn Host,
+) -> Result<Launched> {
+    let mut launcher = Launcher {
+        script,
+        root,
+        cgroup,
+        host,
+        child: None,
+        trees: Vec::new(),
+        handed_over: None,
+    };
+    for (index, op) in script.parent.iter().enumerate() {
+        let checked = script.fault.check(Role::Parent, index);
+        checked.cannot(|| op)?;
+        launcher.act(op)?;
+    }
+    launcher.finish()
+}
+
+struct Launcher<'a> {
+    script: &'a Script,
+    root: &'a ImageRoot,
+    cgroup: OwnedFd,
+    host: &'a mut dyn Host,
+    child: Option<Child>,
+    trees: Vec<OwnedFd>,
+    handed_over: Option<Fds>,
+}
+
+/// The child while it is being launched; killed and reaped if that fails.
+struct Child {
+    pid: i32,
+    pidfd: Option<OwnedFd>,
+    control: OwnedFd,
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+        if let Some(pidfd) = &self.pidfd {
+            // It may have ended by itself; then there is only the status to collect.
+            let _ = pidfd_send_signal(pidfd, Signal::KILL);
+            let _ = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
+        }
+    }
+}
+
+impl Launcher<'_> {
+    fn act(&mut self, op: &ParentOp) -> Result<()> {
+        match *op {
+            ParentOp::Clone { namespaces } => self.clone_child(namespaces),
+            ParentOp::WriteIdMaps { base, length } => self.write_id_maps(base, length),
+            ParentOp::CloneRoot { shifted, read_only } => self.clone_root(shifted, read_only),
+            ParentOp::HostSysfs => self.host_sysfs(),
+            ParentOp::SendTrees => self.send_trees(),
+            ParentOp::Cgroup => self.host.cgroup(),
+            ParentOp::Limit {
+                resource,
+                soft,
+                hard,
+            } => {
+                let limit = Rlimit {
+                    current: soft,
+                    maximum: hard,
+                };
+                let pid = Pid::from_raw(self.child()?.pid);
+                rustix::process::prlimit(pid, resource, limit)
+                    .map(drop)
+                    .cannot(|| op)
+            }
+            ParentOp::Network => {
+                let (pid, pidfd) = self.identity()?;
+                let netns = ns::open(pidfd, pid, Namespace::Net)
+                    .cannot(|| "open the network namespace of the container")?;
+                self.host.network(netns.as_fd())
+            }
+            ParentOp::AwaitReady => self.await_ready(),
+            ParentOp::Record => {
+                let child = self.child.as_ref().ok_or_else(no_child)?;
+                let pidfd = child.pidfd.as_ref().ok_or_else(no_child)?;
+                self.host.record(child.pid, pidfd.as_fd())
+            }
+            ParentOp::Start => self.say(Word::Start, &[]),
+            ParentOp::AwaitExec => self.await_exec(),
+        }
+    }
+
+    fn child(&self) -> Result<&Child> {
+        self.child.as_ref().ok_or_else(no_child)
+    }
+
+    fn identity(&self) -> Result<(i32, BorrowedFd<'_>)> {
+        let child = self.child()?;
+        let pidfd = child.pidfd.as_ref().ok_or_else(no_child)?;
+        Ok((child.pid, pidfd.as_fd()))
+    }
+
+    fn clone_child(&mut self, namespaces: u64) -> Result<()> {
+        let (family, kind) = (AddressFamily::UNIX, SocketType::SEQPACKET);
+        let (ours, theirs) = rustix::net::socketpair(family, kind, SocketFlags::CLOEXEC, None)
+            .cannot(|| "make a socket pair")?;
+        match clone::clone3(namespaces, Some(self.cgroup.as_fd())) {
+            Ok(Side::Child) => {
+                drop(ours);
+                child::run(self.script, theirs)
+            }
+            Ok(Side::Parent { pid, pidfd }) => {
+                self.child = Some(Child {
+                    pid,
+                    pidfd: Some(pidfd),
+                    control: ours,
+                });
+                Ok(())
+            }
+            Err(error) => Err(explain_clone(error)),
+        }
+    }
+
+    fn write_id_maps(&self, base: u32, length: u32) -> Result<()> {
+        let line = format!("0 {base} {length}\n");
+        let pid = self.child()?.pid;
+        for map in ["uid_map", "gid_map"] {
+            let path = format!("/proc/{pid}/{map}");
+            std::fs::write(&path, &line)
+                .cannot(|| format!("map ids 0..{length} to {base} in {path}"))?;
+        }
+        Ok(())
+    }
+
+    fn clone_root(&mut self, shifted: bool, read_only: bool) -> Result<()> {
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE
+            | OpenTreeFlags::OPEN_TREE_CLOEXEC
+            | OpenTreeFlags::AT_EMPTY_PATH
+            | OpenTreeFlags::AT_RECURSIVE;
+        let tree = rustix::mount::open_tree(self.root, c"", flags)
+            .cannot(|| "clone the mount of the image")?;
+        // A clone of a shared mount is its peer: what the child mounts in it would appear on
+        // the host, where systemd shares all mounts.
+        let private = MountPropagationFlags::PRIVATE;
+        crate::sys::mount::set_attributes(tree.as_fd(), true, MountAttrFlags::empty(), private)
+            .cannot(|| "cut the mount of the image off from the host's")?;
+        if shifted {
+            let (pid, pidfd) = self.identity()?;
+            let userns = ns::open(pidfd, pid, Namespace::User)
+                .cannot(|| "open the user namespace of the container")?;
+            crate::sys::mount::idmap(tree.as_fd(), true, userns.as_fd())
+                .map_err(|error| explain_idmap(error, tree.as_fd()))?;
+        }
+        // A clone of a shared mount is its peer: what the child mounts in it would show up on the host.
+        let mut set = MountAttrFlags::empty();
+        set.set(MountAttrFlags::MOUNT_ATTR_RDONLY, read_only);
+        crate::sys::mount::set_attributes(tree.as_fd(), true, set, MountPropagationFlags::PRIVATE)
+            .cannot(|| "cut the image's mount off from the host's")?;
+        self.trees.push(tree);
+        Ok(())
+    }
+
+    fn host_sysfs(&mut self) -> Result<()> {
+        let make = || {
+            let context = rustix::mount::fsopen(c"sysfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+            rustix::mount::fsconfig_create(&context)?;
+            let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
+                | MountAttrFlags::MOUNT_ATTR_NOSUID
+                | MountAttrFlags::MOUNT_ATTR_NODEV
+                | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+            rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+        };
+        self.trees.push(make().cannot(|| "mount sysfs")?);
+        Ok(())
+    }
+
+    fn send_trees(&mut self) -> Result<()> {
+        let trees = std::mem::take(&mut self.trees);
+        let borrowed: Vec<BorrowedFd<'_>> = trees.iter().map(AsFd::as_fd).collect();
+        self.say(Word::Trees, &borrowed)
+    }
+
+    fn say(&self, word: Word, fds: &[BorrowedFd<'_>]) -> Result<()> {
+        let control = self.child()?.control.as_fd();
+        match wire::send(control, Message::plain(word), fds) {
+            Err(Errno::PIPE | Errno::CONNRESET) => Err(self.explain_end()),
+            other => other.cannot(|| "talk to the container's first process"),
+        }
+    }
+
+    fn await_ready(&mut self) -> Result<()> {
+        match self.listen()? {
+            Some((message, _)) if message.kind == Word::Lock => {
+                self.lock_trees()?;
+                self.await_ready()
+            }
+            Some((message, fds)) if message.kind == Word::Ready => {
+                self.handed_over = Some(fds);
+                Ok(())
+            }
+            Some((message, _)) => Err(self.explain(message)),
+            None => Err(self.explain_end()),
+        }
+    }
+
+    /// Does for the child what the host forbids it to do: crossing into its mount namespace from
+    /// the initial user namespace locks the mounts too.
+    fn lock_trees(&self) -> Result<()> {
+        let (_, pidfd) = self.identity()?;
+        let paths = [c"/proc", c"/sys"];
+        let locked = clone_locked(paths, Crossing::Copy(pidfd))
+            .cannot(|| "lock the mounts below /proc and /sys")?;
+        let [proc, sys] = &locked.trees;
+        let sent = self.say(Word::Lock, &[proc.as_fd(), sys.as_fd()]);
+        crate::sys::trees::reap(locked.helper);
+        sent
+    }
+
+    /// The control socket is closed by `execve`, so its end is the payload's beginning.
+    fn await_exec(&self) -> Result<()> {
+        match self.listen()? {
+            None => Ok(()),
+            Some((message, _)) => Err(self.explain(message)),
+        }
+    }
+
+    fn listen(&self) -> Result<Option<(Message, Fds)>> {
+        let child = self.child()?;
+        let end = Instant::now() + DEADLINE;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let timeout = Timespec::try_from(left).unwrap_or_default();
+            let mut fds = [PollFd::new(&child.control, PollFlags::IN)];
+            match poll(&mut fds, Some(&timeout)) {
+                Ok(0) => {
+                    return Err(Error::new(
+                        Kind::Failed,
+                        format!(
+                            "the container was not built within {} s",
+                            DEADLINE.as_secs()
+                        ),
+                    )
+                    .hint("does the file system of the image hang?"));
+                }
+                Ok(_) => break,
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno).cannot(|| "wait for the container"),
+            }
+        }
+        match wire::receive(child.control.as_fd()) {
+            Err(Errno::CONNRESET) => Ok(None),
+            other => other.cannot(|| "talk to the container's first process"),
+        }
+    }
+
+    /// The child is gone or says no more: its last words, if there are any.
+    fn explain_end(&self) -> Error {
+        if let Ok(child) = self.child()
+            && let Ok(Some((message, _))) = wire::receive(child.control.as_fd())
+        {
+            return self.explain(message);
+        }
+        Error::new(
+            Kind::Failed,
+            "the container's first process was killed while it was built",
+        )
+    }
+
+    fn explain(&self, message: Message) -> Error {
+        let errno = Errno::from_raw_os_error(message.errno);
+        let Some(op) = self
+            .script
+            .child_op(message.op)
+            .filter(|_| message.kind == Word::Failed)
+        else {
+            return Error::new(Kind::Failed, "the container's first process talks nonsense");
+        };
+        let cause = std::io::Error::from(errno);
+        let (kind, what) = match (op, errno) {
+            (Op::Exec, _) => {
+                let kind = match errno {
+                    Errno::NOENT => Kind::NoCommand,
+                    _ => Kind::NotExecutable,
+                };
+                let path = self.script.program.path.to_bytes().escape_ascii();
+                (kind, format!("cannot execute {path}"))
+            }
+            (_, Errno::NODEV) => (Kind::HostLacks, format!("cannot {op}")),
+            (Op::NewFs { .. } | Op::LockTrees { .. }, Errno::PERM) => {
+                (Kind::HostLacks, format!("cannot {op}"))
+            }
+            _ => (Kind::Failed, format!("cannot {op}")),
+        };
+        let error = Error::new(kind, what).because(cause);
+        match describe::hint(op, errno) {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    }
+
+    fn finish(mut self) -> Result<Launched> {
+        let mut child = self.child.take().ok_or_else(no_child)?;
+        let mut fds = self.handed_over.take().into_iter().flatten().flatten();
+        Ok(Launched {
+            pid: child.pid,
+            notify: fds.next().ok_or_else(no_child)?,
+            console: fds.next(),
+            pidfd: child.pidfd.take().ok_or_else(no_child)?,
+        })
+    }
+}
+
+fn no_child() -> Error {
+    Error::new(Kind::Failed, "the launch script is out of order")
+}
+
+fn explain_clone(error: std::io::Error) -> Error {
+    let what = "cannot make a process with new namespaces";
+    let hint = match error.raw_os_error() {
+        Some(libc::ENOSPC) => "a limit in /proc/sys/user/max_*_namespaces is reached",
+        Some(libc::EPERM) => {
+            "the host forbids namespaces; inside a chroot or container it may have to"
+        }
+        Some(libc::EINVAL | libc::ENOSYS) => "nsrun needs Linux 5.12 or newer with all namespaces",
+        _ => return Error::new(Kind::Failed, what).because(error),
+    };
+    Error::new(Kind::HostLacks, what).because(error).hint(hint)
+}
+
+fn explain_idmap(error: std::io::Error, tree: BorrowedFd<'_>) -> Error {
+    let filesystem = rustix::fs::fstatfs(tree)
+        .map(|s| s.f_type)
+        .unwrap_or_default();
+    let what = format!("cannot shift the ids of the image (file system type {filesystem:#x})");
+    let kind = match error.raw_os_error() {
+        Some(libc::EINVAL | libc::EOPNOTSUPP) => Kind::HostLacks,
+        _ => Kind::Failed,
+    };
+    Error::new(kind, what).because(error).hint(
+        "its file system, or one mounted in it, has no idmapped mounts: move the image to ext4, xfs, \
+         btrfs or tmpfs, or give up the shift with --private-users=no",
+    )
+}

@@ -1,0 +1,73 @@
+//! What a process does to itself before it becomes a payload. Allocates nothing.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::io::Errno;
+
+use super::child::errno;
+
+/// Becomes root of the current user namespace, with no other groups.
+pub(crate) fn become_root() -> Result<(), Errno> {
+    let (uid, gid) = (rustix::process::Uid::ROOT, rustix::process::Gid::ROOT);
+    rustix::thread::set_thread_groups(&[])?;
+    rustix::thread::set_thread_res_gid(gid, gid, gid)?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid)
+}
+
+/// Ends with the parent. Every change of ids clears this.
+pub(crate) fn die_with_parent() -> Result<(), Errno> {
+    let signal = Some(rustix::process::Signal::KILL);
+    rustix::process::set_parent_process_death_signal(signal)
+}
+
+/// Makes the current cgroup the root of what is seen.
+pub(crate) fn unshare_cgroup() -> Result<(), Errno> {
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWCGROUP)
+        .map_err(|e| Errno::from_raw_os_error(e as i32))
+}
+
+/// Brings lo up in the current network namespace.
+pub(crate) fn loopback_up() -> Result<(), Errno> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+    let (family, kind) = (AddressFamily::INET, SocketType::DGRAM);
+    let socket = socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
+    crate::sys::net::loopback_up(socket.as_fd()).map_err(errno)
+}
+
+/// A new session; `console`, if there is one, becomes its terminal and the standard streams.
+pub(crate) fn session(console: Option<&OwnedFd>) -> Result<(), Errno> {
+    rustix::process::setsid()?;
+    let Some(console) = console else {
+        return Ok(());
+    };
+    rustix::process::ioctl_tiocsctty(console)?;
+    rustix::stdio::dup2_stdin(console)?;
+    rustix::stdio::dup2_stdout(console)?;
+    rustix::stdio::dup2_stderr(console)
+}
+
+/// Reduces all sets to `keep`, the inheritable and ambient to none.
+pub(crate) fn keep_capabilities(keep: u64) -> Result<(), Errno> {
+    use rustix::thread::{CapabilitySet, CapabilitySets};
+    let keep = CapabilitySet::from_bits_retain(keep);
+    rustix::thread::clear_ambient_capability_set()?;
+    for number in 0..64 {
+        let one = CapabilitySet::from_bits_retain(1 << number);
+        if keep.contains(one) {
+            continue;
+        }
+        match rustix::thread::remove_capability_from_bounding_set(one) {
+            // The kernel knows no capability of this number or above.
+            Err(Errno::INVAL) => break,
+            other => other?,
+        }
+    }
+    rustix::thread::set_capabilities(
+        None,
+        CapabilitySets {
+            effective: keep,
+            permitted: keep,
+            inheritable: CapabilitySet::empty(),
+        },
+    )
+}

@@ -1,0 +1,32 @@
+//! Which device nodes the payload may use.
+
+use crate::cgroup::Scope;
+use crate::device_policy::{DevicePolicy, Rule};
+use crate::error::{Error, Kind, Result};
+use crate::plan::Plan;
+
+/// Takes from the payload the devices that it does not need; says so if only the user namespace
+/// does.
+pub(super) fn restrict(scope: &Scope, plan: &Plan, shifted: bool) -> Result<Option<String>> {
+    let mut policy = DevicePolicy::closed();
+    for device in &plan.devices {
+        policy = policy.and(match device.to_bytes() {
+            b"/dev/fuse" => Rule::FUSE,
+            _ => Rule::TUN,
+        });
+    }
+    match scope.restrict_devices(&policy) {
+        Ok(()) => Ok(None),
+        // Nobody but the owner of the initial user namespace can make device nodes.
+        Err(error) if shifted => Ok(Some(format!("{error}; the user namespace has to do"))),
+        // CAP_SYS_ADMIN would undo whatever mount option took the policy's place.
+        Err(error) => Err(refuse(error)),
+    }
+}
+
+fn refuse(error: Error) -> Error {
+    let what = "without a user namespace the payload could use every device of the host";
+    Error::new(Kind::HostLacks, what)
+        .because(error)
+        .hint("leave --private-users at its default")
+}

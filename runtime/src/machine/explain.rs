@@ -1,0 +1,77 @@
+//! What a start would do, without doing it.
+
+use std::fmt;
+
+use crate::dirs::Dirs;
+use crate::error::Result;
+use crate::facts::{HostFacts, ImageFacts, ImageRoot};
+use crate::launch;
+use crate::plan::{self, Plan, Request};
+use crate::range::{FIRST_BASE, PrivateUsers, Range, SIZE};
+
+/// A plan and the script that it compiles to, in words.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Explanation {
+    plan: Vec<(&'static str, String)>,
+    script: Script,
+    warnings: Vec<String>,
+}
+
+/// Operations of both sides, in order; a launch counts each side from 0.
+#[derive(Clone, Debug, serde::Serialize)]
+struct Script {
+    parent: Vec<String>,
+    child: Vec<String>,
+}
+
+/// Plans and compiles. A range that would be picked is shown by its first candidate.
+///
+/// # Errors
+/// As for a start, up to the point where it would begin to change anything.
+pub fn explain(request: &Request, dirs: &Dirs) -> Result<Explanation> {
+    let (_, plan) = prepare(request)?;
+    let range = match plan.users {
+        PrivateUsers::No => None,
+        PrivateUsers::Pick => Range::new(FIRST_BASE, SIZE),
+        PrivateUsers::Fixed(range) => Some(range),
+    };
+    let script = launch::compile(&plan, range, dirs.run())?;
+    Ok(Explanation {
+        plan: plan.explain(),
+        script: Script {
+            parent: script.parent.iter().map(ToString::to_string).collect(),
+            child: script.child.iter().map(ToString::to_string).collect(),
+        },
+        warnings: plan.warnings,
+    })
+}
+
+/// Gathers the facts and makes the plan.
+pub(super) fn prepare(request: &Request) -> Result<(ImageRoot, Plan)> {
+    let host = HostFacts::probe()?;
+    let root = ImageRoot::open(&request.root)?;
+    let image = ImageFacts::probe(request, &root, host.timezone.as_deref())?;
+    let plan = plan::make(request, &host, &image)?;
+    Ok((root, plan))
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, value) in &self.plan {
+            writeln!(f, "{name:>20}: {value}")?;
+        }
+        for warning in &self.warnings {
+            writeln!(f, "{:>20}: {warning}", "warning")?;
+        }
+        for (side, ops) in [
+            ("parent", &self.script.parent),
+            ("child", &self.script.child),
+        ] {
+            writeln!(f)?;
+            for (index, op) in ops.iter().enumerate() {
+                writeln!(f, "{side} {index:3}  {op}")?;
+            }
+        }
+        Ok(())
+    }
+}

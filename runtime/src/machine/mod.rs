@@ -1,0 +1,21 @@
+//! A machine from request to end: plan, locks, cgroup, launch, supervision, teardown.
+//!
+//! Every resource is a value that gives itself back when it is dropped, and they are dropped in
+//! the reverse order of their making. What a killed supervisor leaves is found through its list
+//! of residues by the next command.
+
+mod devices;
+mod explain;
+mod host;
+mod network;
+mod root;
+mod run;
+mod start;
+mod stop;
+mod view;
+
+pub use self::explain::{Explanation, explain};
+pub(crate) use self::host::Cgroups;
+pub use self::start::{StartOptions, start};
+pub use self::stop::{StopOptions, Stopped, stop};
+pub use self::view::{Detail, Listing, Process, Summary, list, status};

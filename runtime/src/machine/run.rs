@@ -1,0 +1,142 @@
+//! One run of a machine, from the launch to the end of its first process.
+
+use std::os::fd::BorrowedFd;
+use std::time::Instant;
+
+use super::devices;
+use super::network::Link;
+use crate::cgroup::Scope;
+use crate::error::{Context, Result};
+use crate::facts::ImageRoot;
+use crate::launch::{self, Launched};
+use crate::plan::{Plan, new_id};
+use crate::range::Range;
+use crate::state::{Claim, Incarnation, Item, PidFd, Record, Store};
+use crate::supervise::{self, Config, Outcome, Payload, Session, Status};
+
+/// What all runs of a machine share.
+pub(super) struct Machine<'a> {
+    pub(super) plan: Plan,
+    pub(super) root: &'a ImageRoot,
+    pub(super) range: Option<Range>,
+    pub(super) warn: &'a mut dyn FnMut(&str),
+    pub(super) store: Store,
+    pub(super) claim: Claim,
+    pub(super) scope: Scope,
+    pub(super) record: Record,
+    /// The link of the current run.
+    pub(super) link: Option<Link>,
+}
+
+impl Machine<'_> {
+    /// Launches the payload and supervises it.
+    pub(super) fn run(&mut self, session: &mut Session) -> Result<Outcome> {
+        let script = launch::compile(&self.plan, self.range, self.claim.path())?;
+        let payload = self.scope.payload().try_clone_to_owned();
+        let payload = payload.cannot(|| "duplicate the descriptor of the cgroup")?;
+        let launched = launch::launch(&script, self.root, payload, self)?;
+        self.supervise(launched, session)
+    }
+
+    /// Takes everything away that the machine has on the host.
+    pub(super) fn end(mut self, deadline: Instant) -> Result<()> {
+        drop(self.link.take());
+        let removed = self.scope.remove(deadline);
+        self.claim.end()?;
+        removed
+    }
+
+    /// What tells this run of the machine from the one before.
+    pub(super) fn begin_anew(&mut self) -> Result<()> {
+        self.record.incarnation = Incarnation::new()?;
+        self.record.leader = None;
+        self.plan.boot_id = new_id()?;
+        Ok(())
+    }
+
+    /// Lets go of the link of a run that has ended, so that the next run has its name.
+    pub(super) fn retire_link(&mut self) -> Result<()> {
+        match self.link.take() {
+            Some(link) => {
+                let item = Item::link(link.owner());
+                drop(link);
+                self.claim.strike(&item)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn supervise(&mut self, launched: Launched, session: &mut Session) -> Result<Outcome> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()
+            .cannot(|| "prepare for supervision")?;
+        let payload = Payload {
+            pid: launched.pid,
+            pidfd: launched.pidfd,
+            console: launched.console,
+            notify: Some(launched.notify),
+        };
+        let config = if self.plan.boots {
+            Config::boot()
+        } else {
+            Config::run()
+        };
+        runtime.block_on(supervise::supervise(session, payload, config, self))
+    }
+}
+
+impl supervise::Host for Machine<'_> {
+    fn kill_all(&mut self) -> Result<()> {
+        self.scope.kill()
+    }
+
+    fn kill_entered(&mut self) {
+        // What does not end now ends with the payload, by the same file of its parent.
+        let _ = self.scope.kill_leaves();
+    }
+
+    fn record(&mut self, status: &Status) {
+        self.record.ready = status.phase == supervise::Phase::Running;
+        self.record.status.clone_from(&status.text);
+        // A full /run must not end a machine; the lock and the process tell what is true.
+        let _ = self.claim.publish(&self.record);
+    }
+}
+
+impl launch::Host for Machine<'_> {
+    fn cgroup(&mut self) -> Result<()> {
+        let owner = self.range.map_or(0, Range::base);
+        self.scope.delegate(owner, owner)?;
+        if let Some(warning) = devices::restrict(&self.scope, &self.plan, self.range.is_some())? {
+            (self.warn)(&warning);
+        }
+        if self.plan.boots {
+            self.scope.enter_supervisor()?;
+        }
+        Ok(())
+    }
+
+    fn network(&mut self, netns: BorrowedFd<'_>) -> Result<()> {
+        let name = &self.plan.machine;
+        let tag = self.record.incarnation.link_tag(name);
+        // Two machines that look for a free network at once would find the same one.
+        let turn = self.store.turn()?;
+        let link = self.link.insert(Link::plan(name, tag)?);
+        self.claim.note(Item::link(link.owner()))?;
+        link.make(name, netns)
+            .cannot(|| format!("link machine {name} to the host"))?;
+        drop(turn);
+        self.record.interface = Some(link.owner().name.as_str().to_owned());
+        self.record.addresses = link.addresses();
+        Ok(())
+    }
+
+    fn record(&mut self, pid: i32, pidfd: BorrowedFd<'_>) -> Result<()> {
+        let what = || "identify the container's first process";
+        let pidfd = pidfd.try_clone_to_owned().cannot(what)?;
+        self.record.leader = PidFd::from_clone(pidfd, pid).identity().cannot(what)?;
+        self.claim.publish(&self.record)
+    }
+}

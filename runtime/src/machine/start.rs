@@ -1,0 +1,164 @@
+//! Starting a machine in the foreground and running it to its end, through its reboots.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::explain::prepare;
+use super::host::Cgroups;
+use super::root;
+use super::run::Machine;
+use crate::cgroup::{self, Scope};
+use crate::dirs::Dirs;
+use crate::error::{Context, Result};
+use crate::facts::ImageRoot;
+use crate::lock::{ImageLocks, Mode};
+use crate::plan::{Console, Plan, Request};
+use crate::range::{PrivateUsers, Range, Ranges, owner_base};
+use crate::state::{Claim, Identity, Incarnation, Item, Record, Since, Store};
+use crate::supervise::{ConsoleMode, Outcome, Session};
+
+/// How long the processes of an ended machine may take to disappear.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a start is allowed to do.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StartOptions {
+    /// The root directory need not be root's.
+    pub allow_unsafe_root: bool,
+}
+
+/// Starts the machine and returns when it has ended and nothing of it is left. `warn` is told
+/// what is unusual but does not keep the machine from starting.
+///
+/// # Errors
+/// [`Kind::Busy`] if the machine runs already or its image or ids are in use;
+/// [`Kind::NotFound`] without the image; [`Kind::BadInput`] for an image that cannot start;
+/// [`Kind::HostLacks`] if the host cannot run it. Nothing is left of the attempt.
+pub fn start(
+    request: &Request,
+    dirs: &Dirs,
+    options: StartOptions,
+    warn: &mut dyn FnMut(&str),
+) -> Result<Outcome> {
+    if request.users == PrivateUsers::No {
+        crate::sys::seal::ensure().cannot(|| "go on as a sealed copy of nsrun")?;
+    }
+    let (root, plan) = prepare(request)?;
+    if let Some(warning) = root::check(&plan.root, options.allow_unsafe_root)? {
+        warn(&warning);
+    }
+    plan.warnings.iter().for_each(|warning| warn(warning));
+    let cgroups = cgroup::Host::probe()?;
+    // From here on signals wait until the machine can be told of them.
+    let mut session = Session::open(console_mode(&plan))?;
+    let store = Store::new(dirs, Arc::new(Cgroups::probe()?));
+    for swept in store.sweep_machines()? {
+        if let Err(error) = swept.result {
+            warn(&format!(
+                "cannot clear up what is left of {}: {error}",
+                swept.name
+            ));
+        }
+    }
+    let mut claim = store.claim(&plan.machine)?;
+    claim.lock_image(&ImageLocks::of(&plan.root)?, lock_mode(&plan))?;
+    let range = range(&plan, &root, &mut claim)?;
+    let mut scope = make_scope(&plan, &cgroups, &mut claim)?;
+    if plan.boots {
+        scope.enter_supervisor()?;
+    }
+    let record = record(&plan, range, scope.path(), &cgroups)?;
+    let machine = Machine {
+        range,
+        warn,
+        store,
+        link: None,
+        plan,
+        root: &root,
+        claim,
+        scope,
+        record,
+    };
+    to_the_end(machine, &mut session)
+}
+
+fn to_the_end(mut machine: Machine<'_>, session: &mut Session) -> Result<Outcome> {
+    loop {
+        let outcome = machine.run(session)?;
+        if !outcome.wants_reboot() || session.stop_requested() {
+            machine.end(Instant::now() + PATIENCE)?;
+            return Ok(outcome);
+        }
+        machine.scope.renew_payload(Instant::now() + PATIENCE)?;
+        machine.retire_link()?;
+        machine.begin_anew()?;
+    }
+}
+
+fn console_mode(plan: &Plan) -> ConsoleMode {
+    match plan.console {
+        Console::Terminal => ConsoleMode::detect(),
+        Console::Inherited => ConsoleMode::Passive,
+    }
+}
+
+fn lock_mode(plan: &Plan) -> Mode {
+    if plan.read_only {
+        Mode::Shared
+    } else {
+        Mode::Exclusive
+    }
+}
+
+fn range(plan: &Plan, root: &ImageRoot, claim: &mut Claim) -> Result<Option<Range>> {
+    let ranges = Ranges::default();
+    match plan.users {
+        PrivateUsers::No => Ok(None),
+        PrivateUsers::Fixed(range) => claim.hold_range(&ranges, range).map(|()| Some(range)),
+        PrivateUsers::Pick => {
+            let (uid, gid) = root.owner()?;
+            claim.pick_range(&ranges, owner_base(uid, gid)).map(Some)
+        }
+    }
+}
+
+fn make_scope(plan: &Plan, host: &cgroup::Host, claim: &mut Claim) -> Result<Scope> {
+    let path = host.scope_path(&plan.machine)?;
+    claim.note(Item::Cgroup {
+        path: below_mount(&path, host),
+    })?;
+    Scope::create(&plan.machine, host)
+}
+
+/// A cgroup's path below the root of the hierarchy.
+fn below_mount(path: &Path, host: &cgroup::Host) -> String {
+    let mount = host.layout.mount().map(|mount| mount.point.as_path());
+    let below = mount.and_then(|point| path.strip_prefix(point).ok());
+    below.unwrap_or(path).display().to_string()
+}
+
+fn record(plan: &Plan, range: Option<Range>, scope: &Path, host: &cgroup::Host) -> Result<Record> {
+    Ok(Record {
+        name: plan.machine.to_string(),
+        boot_id: crate::state::boot_id()?,
+        incarnation: Incarnation::new()?,
+        since: Since::now(),
+        class: "container".to_owned(),
+        supervisor: Identity::own().cannot(|| "identify this process")?,
+        leader: None,
+        cgroup: Some(below_mount(scope, host)),
+        image: plan
+            .root
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned()),
+        root: plan.root.display().to_string(),
+        range,
+        network: plan.network.word().to_owned(),
+        interface: None,
+        addresses: Vec::new(),
+        init: plan.argv.clone(),
+        ready: false,
+        status: None,
+    })
+}

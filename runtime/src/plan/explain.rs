@@ -1,0 +1,106 @@
+//! A plan in words, the same for the same request on the same host.
+
+use super::{Console, Network, Plan};
+use crate::range::PrivateUsers;
+
+impl Plan {
+    /// Every decision as a name and a value. What is made up anew for each launch is called
+    /// `random`, so that two explanations can be compared.
+    #[must_use]
+    pub fn explain(&self) -> Vec<(&'static str, String)> {
+        let random = |id: &String, made_up| if made_up { "random".into() } else { id.clone() };
+        let mut lines = vec![
+            ("machine", self.machine.to_string()),
+            ("image", self.root.display().to_string()),
+            ("program", self.program.clone()),
+            ("arguments", words(&self.argv)),
+            ("process", self.process().to_owned()),
+            ("users", users(self.users)),
+            ("network", self.network_words().to_owned()),
+            ("console", self.console_words().to_owned()),
+            ("hostname", self.hostname.clone()),
+            ("machine id", random(&self.uuid, self.uuid_is_random)),
+            ("working directory", self.workdir.clone()),
+            ("capabilities", self.capabilities.to_string()),
+            ("no new privileges", yes_no(self.no_new_privileges)),
+            ("read-only", yes_no(self.read_only)),
+            ("nesting", yes_no(self.nesting)),
+            ("kernel command line", self.kernel_cmdline.clone()),
+            ("resolv.conf", self.resolv_conf_words()),
+            (
+                "time zone",
+                self.timezone.clone().unwrap_or_else(|| "as it is".into()),
+            ),
+            ("devices", devices(self)),
+        ];
+        lines.extend(self.env.iter().map(|(key, value)| match key.as_str() {
+            "container_uuid" => (
+                "environment",
+                format!("{key}={}", random(value, self.uuid_is_random)),
+            ),
+            _ => ("environment", format!("{key}={value}")),
+        }));
+        lines
+    }
+
+    fn process(&self) -> &'static str {
+        match (self.boots, self.stub) {
+            (true, _) => "boots as PID 1",
+            (false, true) => "PID 2 of a small init",
+            (false, false) => "PID 1",
+        }
+    }
+
+    fn network_words(&self) -> &'static str {
+        match self.network {
+            Network::Host => "the host's",
+            Network::Private => "its own, loopback only",
+            Network::Veth => "its own, with host0 linked to the host",
+        }
+    }
+
+    fn console_words(&self) -> &'static str {
+        match self.console {
+            Console::Terminal => "a terminal of its own",
+            Console::Inherited => "the caller's streams",
+        }
+    }
+
+    fn resolv_conf_words(&self) -> String {
+        match &self.resolv_conf {
+            Some(content) => format!("the host's, {} bytes", content.len()),
+            None => "as it is".into(),
+        }
+    }
+}
+
+fn users(users: PrivateUsers) -> String {
+    match users {
+        PrivateUsers::No => "the host's".into(),
+        PrivateUsers::Pick => "a free range of 65536".into(),
+        PrivateUsers::Fixed(range) => format!("{} from {}", range.len(), range.base()),
+    }
+}
+
+fn devices(plan: &Plan) -> String {
+    let names = plan
+        .devices
+        .iter()
+        .map(|d| d.to_string_lossy().into_owned());
+    let all: Vec<String> = names.collect();
+    if all.is_empty() {
+        "the standard ones".into()
+    } else {
+        format!("the standard ones, {}", all.join(", "))
+    }
+}
+
+/// Words in one line, quoted so that they can be told apart.
+fn words(all: &[String]) -> String {
+    let quoted: Vec<String> = all.iter().map(|word| format!("{word:?}")).collect();
+    quoted.join(" ")
+}
+
+fn yes_no(value: bool) -> String {
+    if value { "yes" } else { "no" }.into()
+}

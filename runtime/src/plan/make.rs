@@ -1,0 +1,184 @@
+//! From request and facts to a plan. Pure: every fact was gathered before.
+
+use super::request::{Mode, Request, ResolvConf};
+use super::{Console, Network, Plan, env, limits};
+use crate::caps::{self, Isolation};
+use crate::error::{Error, Kind, Result};
+use crate::facts::{HostFacts, ImageFacts};
+use crate::range::PrivateUsers;
+
+/// What images test for: a name that systemd knows gets conditions of units right.
+const MANAGER: &str = "systemd-nspawn";
+
+/// Fills in the defaults and checks what contradicts.
+///
+/// # Errors
+/// [`Kind::BadInput`] if the image has nothing to start, [`Kind::Usage`] for arguments that do
+/// not go together.
+pub fn make(request: &Request, host: &HostFacts, image: &ImageFacts) -> Result<Plan> {
+    let boots = matches!(request.mode, Mode::Boot { .. });
+    let network = request.network.unwrap_or(if boots {
+        Network::Veth
+    } else {
+        Network::Private
+    });
+    let (uuid, uuid_is_random) = uuid(request, host, image)?;
+    let (limits, mut warnings) = limits::build(host);
+    if boots && !image.has_os_release {
+        warnings.push("the image has no os-release file: is it an operating system?".to_owned());
+    }
+    if network == Network::Host && request.users == PrivateUsers::No {
+        warnings.push(
+            "with the host's users and the host's network the payload is root on the host's \
+             abstract sockets"
+                .to_owned(),
+        );
+    }
+    let hostname = request.hostname.clone();
+    let resolv_conf = match request.resolv_conf {
+        ResolvConf::Off => None,
+        ResolvConf::Auto if network.is_private() => None,
+        ResolvConf::Auto | ResolvConf::CopyHost => host.resolv_conf.clone(),
+    };
+    let (program, argv) = program(request, image)?;
+    Ok(Plan {
+        machine: request.machine.clone(),
+        root: request.root.clone(),
+        boots,
+        users: request.users,
+        network,
+        console: if boots || request.interactive {
+            Console::Terminal
+        } else {
+            Console::Inherited
+        },
+        stub: matches!(request.mode, Mode::Run { as_pid1: false, .. }),
+        program,
+        argv,
+        env: env::build(request, host, image, MANAGER, &uuid),
+        workdir: request.workdir.clone().unwrap_or_else(|| "/".to_owned()),
+        hostname: hostname.unwrap_or_else(|| request.machine.as_str().to_owned()),
+        uuid,
+        uuid_is_random,
+        boot_id: dashed(&host.random_boot_id),
+        kernel_cmdline: request.kernel_cmdline.clone(),
+        manager: MANAGER.to_owned(),
+        host_os_release: host.os_release.clone(),
+        capabilities: caps::bounding_set(
+            Isolation {
+                private_network: network.is_private(),
+                private_users: request.users != PrivateUsers::No,
+            },
+            request.add_capabilities,
+            request.drop_capabilities,
+            host.capabilities,
+        ),
+        no_new_privileges: request.no_new_privileges,
+        read_only: request.read_only,
+        nesting: request.nesting || image.needs_nesting,
+        resolv_conf,
+        timezone: image.zone_file.then(|| host.timezone.clone()).flatten(),
+        devices: host.devices.clone(),
+        limits,
+        warnings,
+    })
+}
+
+/// What is executed, and its arguments with its own name first.
+fn program(request: &Request, image: &ImageFacts) -> Result<(String, Vec<String>)> {
+    let path = image
+        .program
+        .clone()
+        .ok_or_else(|| nothing_to_start(request))?;
+    let argv = match &request.mode {
+        Mode::Boot { parameters, .. } => {
+            let is_argument = |p: &&String| env::assignment(p).is_none();
+            let arguments = parameters.iter().filter(is_argument).cloned();
+            [path.clone()].into_iter().chain(arguments).collect()
+        }
+        Mode::Run { command, .. } => command.clone(),
+    };
+    Ok((path, argv))
+}
+
+fn nothing_to_start(request: &Request) -> Error {
+    let root = request.root.display();
+    match &request.mode {
+        Mode::Boot { .. } => Error::new(
+            Kind::BadInput,
+            format!("cannot boot {root}: it has no init"),
+        )
+        .hint("name one with --init=PATH, or start a command with `nsrun run`"),
+        Mode::Run { command, .. } => {
+            let name = command.first().map_or("", String::as_str).escape_debug();
+            Error::new(
+                Kind::NoCommand,
+                format!("cannot run '{name}': no such command in {root}"),
+            )
+        }
+    }
+}
+
+/// The image's own id, or the one asked for, or a new one; in dashed form.
+fn uuid(request: &Request, host: &HostFacts, image: &ImageFacts) -> Result<(String, bool)> {
+    if let Some(id) = image.machine_id {
+        return Ok((dashed(&id), false));
+    }
+    match &request.uuid {
+        Some(text) => {
+            let id = parse_id(text).ok_or_else(|| {
+                let text = text.escape_debug();
+                Error::new(Kind::Usage, format!("invalid machine id '{text}'"))
+                    .hint("32 hexadecimal digits, not all zero, with or without dashes")
+            })?;
+            Ok((dashed(&id), false))
+        }
+        None => Ok((dashed(&host.random_uuid), true)),
+    }
+}
+
+/// Reads a 128-bit id in either form; all zeros is none.
+pub(crate) fn parse_id(text: &str) -> Option<[u8; 16]> {
+    let digits: String = text.chars().filter(|&c| c != '-').collect();
+    if digits.len() != 32 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    let id = u128::from_str_radix(&digits, 16).ok()?;
+    (id != 0).then(|| id.to_be_bytes())
+}
+
+/// A new random id, in dashed form.
+pub(crate) fn new_id() -> Result<String> {
+    crate::facts::random_id().map(|id| dashed(&id))
+}
+
+fn dashed(id: &[u8; 16]) -> String {
+    let hex: String = id.iter().map(|b| format!("{b:02x}")).collect();
+    let parts = [
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ];
+    parts.join("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_read_in_both_forms() {
+        let id = parse_id("d1a94b33-2b1c-4e14-a6f3-b7d5c6a0e1f2").unwrap();
+        assert_eq!(parse_id("d1a94b332b1c4e14a6f3b7d5c6a0e1f2"), Some(id));
+        assert_eq!(dashed(&id), "d1a94b33-2b1c-4e14-a6f3-b7d5c6a0e1f2");
+    }
+
+    #[test]
+    fn zero_short_and_foreign_ids_are_none() {
+        assert_eq!(parse_id("00000000000000000000000000000000"), None);
+        assert_eq!(parse_id("uninitialized"), None);
+        assert_eq!(parse_id("+1a94b332b1c4e14a6f3b7d5c6a0e1f2"), None);
+    }
+}

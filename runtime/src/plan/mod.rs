@@ -1,0 +1,135 @@
+//! What a launch will be: every default filled in, every conflict refused, nothing done yet.
+
+mod env;
+mod explain;
+mod limits;
+mod make;
+mod request;
+
+use std::ffi::CStr;
+use std::path::PathBuf;
+
+use rustix::process::Resource;
+
+pub(crate) use self::env::search_path;
+pub use self::make::make;
+pub(crate) use self::make::{new_id, parse_id};
+pub use self::request::{Mode, Request, ResolvConf};
+use crate::caps::CapSet;
+use crate::name::MachineName;
+use crate::range::PrivateUsers;
+
+/// Whose network the payload sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// The host's. The payload cannot configure it.
+    Host,
+    /// Its own, with nothing but the loopback device.
+    Private,
+    /// Its own, with a link `host0` to the host.
+    Veth,
+}
+
+impl Network {
+    /// Whether the payload has a network namespace of its own.
+    #[must_use]
+    pub fn is_private(self) -> bool {
+        self != Self::Host
+    }
+
+    /// The word that `--network=` takes.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Private => "private",
+            Self::Veth => "veth",
+        }
+    }
+}
+
+/// What the payload's standard streams are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Console {
+    /// A terminal of the payload's own, forwarded by the supervisor.
+    Terminal,
+    /// The caller's streams as they are; there is no `/dev/console`.
+    Inherited,
+}
+
+/// One resource limit of the payload; `None` is infinity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// What is limited.
+    pub resource: Resource,
+    /// What a process may use.
+    pub soft: Option<u64>,
+    /// What a process may raise the soft limit to.
+    pub hard: Option<u64>,
+}
+
+/// A validated launch.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Name of the machine.
+    pub machine: MachineName,
+    /// The image's directory on the host.
+    pub root: PathBuf,
+    /// Whether a whole system is booted, for messages and for what `list` shows.
+    pub boots: bool,
+    /// The ids of the payload.
+    pub users: PrivateUsers,
+    /// The network of the payload.
+    pub network: Network,
+    /// What the standard streams are.
+    pub console: Console,
+    /// PID 1 is a small init of ours and the program runs as PID 2.
+    pub stub: bool,
+    /// Path of the program inside the root.
+    pub program: String,
+    /// Its arguments, with its own name first.
+    pub argv: Vec<String>,
+    /// Its environment.
+    pub env: Vec<(String, String)>,
+    /// Its working directory.
+    pub workdir: String,
+    /// The kernel's host name.
+    pub hostname: String,
+    /// Machine id in dashed form, and whether it was made up for this launch.
+    pub uuid: String,
+    /// Where the machine id comes from.
+    pub uuid_is_random: bool,
+    /// What `/proc/sys/kernel/random/boot_id` shows.
+    pub boot_id: String,
+    /// What `/proc/cmdline` shows.
+    pub kernel_cmdline: String,
+    /// What the payload calls its container manager.
+    pub manager: String,
+    /// The host's os-release.
+    pub host_os_release: Vec<u8>,
+    /// The bounding set.
+    pub capabilities: CapSet,
+    /// No privileges through execve.
+    pub no_new_privileges: bool,
+    /// The root and what is mounted in it from the image are read-only.
+    pub read_only: bool,
+    /// Uncovered /proc and /sys stay visible, so that the payload may mount its own.
+    pub nesting: bool,
+    /// Content for the payload's `/etc/resolv.conf`.
+    pub resolv_conf: Option<Vec<u8>>,
+    /// Target for the payload's `/etc/localtime`.
+    pub timezone: Option<String>,
+    /// Optional device nodes that the host has.
+    pub devices: Vec<&'static CStr>,
+    /// Resource limits.
+    pub limits: Vec<Limit>,
+    /// What differs from what was asked for or expected, for the user.
+    pub warnings: Vec<String>,
+}
+
+impl Plan {
+    /// Whether the host has one of the optional device nodes.
+    pub(crate) fn has_device(&self, path: &CStr) -> bool {
+        self.devices.contains(&path)
+    }
+}

@@ -1,0 +1,104 @@
+//! What the user asked for; everything that was not said is absent.
+
+use std::path::PathBuf;
+
+use super::Network;
+use crate::caps::CapSet;
+use crate::name::MachineName;
+use crate::range::PrivateUsers;
+
+/// What is to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The image's init, or the one that is named.
+    Boot {
+        /// Path of init inside the image.
+        init: Option<String>,
+        /// Its arguments; `KEY=VALUE` without a dot in the key goes to its environment.
+        parameters: Vec<String>,
+    },
+    /// One command.
+    Run {
+        /// The command and its arguments.
+        command: Vec<String>,
+        /// It is PID 1 itself.
+        as_pid1: bool,
+    },
+}
+
+/// How the payload's `/etc/resolv.conf` is treated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ResolvConf {
+    /// The host's content, if the network is the host's.
+    #[default]
+    Auto,
+    /// Left alone.
+    Off,
+    /// The host's content.
+    CopyHost,
+}
+
+/// A launch as asked for.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Name of the machine.
+    pub machine: MachineName,
+    /// The image's directory on the host.
+    pub root: PathBuf,
+    /// What is to run.
+    pub mode: Mode,
+    /// The ids of the payload.
+    pub users: PrivateUsers,
+    /// The network; by default its own with a link for a system, without for a command.
+    pub network: Option<Network>,
+    /// The kernel's host name, by default the machine's.
+    pub hostname: Option<String>,
+    /// Machine id for an image that has none, in either form.
+    pub uuid: Option<String>,
+    /// More environment; `None` takes the caller's value over.
+    pub env: Vec<(String, String)>,
+    /// Working directory inside the root.
+    pub workdir: Option<String>,
+    /// Capabilities added to the default set.
+    pub add_capabilities: CapSet,
+    /// Capabilities removed from it, after the additions.
+    pub drop_capabilities: CapSet,
+    /// No privileges through execve.
+    pub no_new_privileges: bool,
+    /// The root is read-only.
+    pub read_only: bool,
+    /// What `/proc/cmdline` shows.
+    pub kernel_cmdline: String,
+    /// The payload may mount its own /proc and /sys.
+    pub nesting: bool,
+    /// How `/etc/resolv.conf` is treated.
+    pub resolv_conf: ResolvConf,
+    /// Whether the caller's streams are a terminal.
+    pub interactive: bool,
+}
+
+impl Request {
+    /// A request with nothing but defaults.
+    #[must_use]
+    pub fn new(machine: MachineName, root: PathBuf, mode: Mode) -> Self {
+        Self {
+            machine,
+            root,
+            mode,
+            users: PrivateUsers::Pick,
+            network: None,
+            hostname: None,
+            uuid: None,
+            env: Vec::new(),
+            workdir: None,
+            add_capabilities: CapSet::default(),
+            drop_capabilities: CapSet::default(),
+            no_new_privileges: false,
+            read_only: false,
+            kernel_cmdline: String::new(),
+            nesting: false,
+            resolv_conf: ResolvConf::default(),
+            interactive: false,
+        }
+    }
+}

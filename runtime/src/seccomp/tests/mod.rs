@@ -1,0 +1,5 @@
+mod constants;
+mod importer;
+mod interpreter;
+mod numbers;
+mod verdicts;

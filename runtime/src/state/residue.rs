@@ -1,0 +1,329 @@
+//! What a machine has outside of its directory, and would leave if everything were killed.
+
+use std::path::Path;
+
+use nsrun_netns::Owner;
+use serde::{Deserialize, Serialize};
+
+use crate::name::MachineName;
+
+/// Longest list that is read, in bytes; a machine notes a handful of lines.
+pub(super) const MAX_SIZE: u64 = 1 << 20;
+
+/// One thing, noted before it is made. Noted in vain is harmless: taking away what is
+/// not there succeeds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Item {
+    /// A control group, by its path below the root of the unified hierarchy. One of its
+    /// components must be called `nsrun-` and the machine's name, alone or with a suffix
+    /// after a dot: `machine.slice/nsrun-web.scope`.
+    Cgroup {
+        /// The path, without a leading slash.
+        path: String,
+    },
+    /// The host end of a pair of links.
+    Link {
+        /// Its name.
+        name: String,
+        /// Its Ethernet address.
+        mac: String,
+        /// The text of its alias: `nsrun:`, the machine's name, and more after a colon.
+        tag: String,
+    },
+    /// A lock file beside an image (`.#NAME.lck`) or in `/run/systemd/nspawn/locks` or
+    /// `/run/systemd/nspawn-uid`. The lock ends with its holder, the file would stay.
+    LockFile {
+        /// The absolute path.
+        path: String,
+    },
+}
+
+impl Item {
+    /// The item for a link.
+    #[must_use]
+    pub fn link(owner: &Owner) -> Self {
+        Self::Link {
+            name: owner.name.to_string(),
+            mac: owner.mac.to_string(),
+            tag: owner.tag.clone(),
+        }
+    }
+}
+
+/// A line of the list.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Line {
+    /// In which boot of the host the list was begun. Always the first line.
+    Boot {
+        /// The kernel's boot id.
+        id: String,
+    },
+    #[serde(untagged)]
+    Item(Item),
+}
+
+/// The list as far as it can be read.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Residue {
+    pub(super) boot_id: Option<String>,
+    pub(super) items: Vec<Item>,
+    /// Whole lines that another version may understand.
+    pub(super) foreign: usize,
+}
+
+impl Residue {
+    /// Reads the lines. One that is cut off, as the last may be by a crash or a full
+    /// file system, or damaged is passed over: what it would have named was not made yet,
+    /// since each line is written before.
+    pub(super) fn parse(bytes: &[u8]) -> Self {
+        let mut residue = Self::default();
+        for line in bytes.split(|&b| b == b'\n').filter(|line| !line.is_empty()) {
+            match serde_json::from_slice(line) {
+                Ok(Line::Boot { id }) => residue.boot_id = Some(id),
+                Ok(Line::Item(item)) => residue.items.push(item),
+                Err(_) if is_object(line) => residue.foreign += 1,
+                Err(_) => {}
+            }
+        }
+        residue
+    }
+}
+
+fn is_object(line: &[u8]) -> bool {
+    serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(line).is_ok()
+}
+
+/// An item after its check: what clean-up may do on behalf of this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Action<'a> {
+    EndCgroup(&'a Path),
+    RetireLink(Owner),
+    SweepLockFile(&'a Path),
+}
+
+/// What to do about an item; an error tells why this machine cannot have noted it, as
+/// when the list was tampered with.
+pub(super) fn action<'a>(item: &'a Item, name: &MachineName) -> Result<Action<'a>, String> {
+    match item {
+        Item::Cgroup { path } => cgroup(path, name).map(Action::EndCgroup),
+        Item::Link {
+            name: link,
+            mac,
+            tag,
+        } => {
+            if !tag.starts_with(&format!("{}{name}:", super::TAG)) {
+                return Err(format!(
+                    "the tag '{}' is not this machine's",
+                    tag.escape_debug()
+                ));
+            }
+            Ok(Action::RetireLink(Owner {
+                name: link.parse().map_err(|e| format!("{e}"))?,
+                mac: mac.parse().map_err(|e| format!("{e}"))?,
+                tag: tag.clone(),
+            }))
+        }
+        Item::LockFile { path } => lock_file(path).map(Action::SweepLockFile),
+    }
+}
+
+/// Whether it is a path below a root, made of plain names.
+fn plain(path: &str) -> bool {
+    let odd = |part: &str| matches!(part, "" | "." | "..");
+    !path.contains('\0') && !path.split('/').any(odd)
+}
+
+fn cgroup<'a>(path: &'a str, name: &MachineName) -> Result<&'a Path, String> {
+    let ours = format!("nsrun-{name}");
+    let named = |part: &str| {
+        let rest = part.strip_prefix(&ours);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    if plain(path) && path.split('/').any(named) {
+        Ok(Path::new(path))
+    } else {
+        Err(format!(
+            "'{}' is not this machine's control group",
+            path.escape_debug()
+        ))
+    }
+}
+
+fn lock_file(path: &str) -> Result<&Path, String> {
+    let refused = || format!("'{}' is no lock file", path.escape_debug());
+    let absolute = path.strip_prefix('/').is_some_and(plain);
+    let split = path.rsplit_once('/').filter(|_| absolute);
+    let (dir, file) = split.ok_or_else(refused)?;
+    let by_inode =
+        |f: &str| f.starts_with("inode-") || f.starts_with("block-") || f.starts_with("name-");
+    let allowed = match dir {
+        crate::lock::LOCK_DIR => by_inode(file),
+        crate::range::LOCK_DIR => file.bytes().all(|b| b.is_ascii_digit()),
+        _ => file.starts_with(".#") && file.ends_with(".lck"),
+    };
+    allowed.then(|| Path::new(path)).ok_or_else(refused)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Component;
+
+    use proptest::prelude::*;
+
+    fn name() -> MachineName {
+        "web".parse().unwrap()
+    }
+
+    fn text(items: &[Line]) -> Vec<u8> {
+        let lines = items
+            .iter()
+            .map(|l| serde_json::to_string(l).unwrap() + "\n");
+        lines.collect::<String>().into_bytes()
+    }
+
+    fn some() -> Vec<Line> {
+        let link = Item::Link {
+            name: "ve-web".into(),
+            mac: "02:00:00:00:00:01".into(),
+            tag: "nsrun:web:1".into(),
+        };
+        let cgroup = Item::Cgroup {
+            path: "machine.slice/nsrun-web.scope".into(),
+        };
+        vec![
+            Line::Boot { id: "b".into() },
+            Line::Item(cgroup),
+            Line::Item(link),
+        ]
+    }
+
+    // The format is read by later versions: it must not change by accident.
+    #[test]
+    fn the_format_is_a_json_object_per_line() {
+        let text = String::from_utf8(text(&some())).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                r#"{"boot":{"id":"b"}}"#,
+                r#"{"cgroup":{"path":"machine.slice/nsrun-web.scope"}}"#,
+                r#"{"link":{"name":"ve-web","mac":"02:00:00:00:00:01","tag":"nsrun:web:1"}}"#,
+            ]
+        );
+        let lock = Item::LockFile {
+            path: "/a/.#b\n.lck".into(),
+        };
+        assert_eq!(
+            serde_json::to_string(&lock).unwrap(),
+            r#"{"lock-file":{"path":"/a/.#b\n.lck"}}"#
+        );
+    }
+
+    #[test]
+    fn a_torn_last_line_loses_only_itself() {
+        let whole = text(&some());
+        for cut in 0..whole.len() {
+            let residue = Residue::parse(&whole[..cut]);
+            let complete = whole[..cut].iter().filter(|&&b| b == b'\n').count();
+            let read = residue.items.len() + usize::from(residue.boot_id.is_some());
+            assert!(read == complete || read == complete + 1, "cut at {cut}");
+            assert_eq!(residue.foreign, 0);
+        }
+    }
+
+    #[test]
+    fn damage_is_passed_over_and_newer_kinds_are_counted() {
+        let mut bytes = b"\0\0\0\n[1]\n{\"cgroup\":\n{\"portal\":{\"id\":1}}\n{\"cgroup\":{\"path\":\"a\",\"x\":1}}\n".to_vec();
+        bytes.extend(text(&some()));
+        let residue = Residue::parse(&bytes);
+        assert_eq!((residue.items.len(), residue.foreign), (2, 2));
+        assert_eq!(residue.boot_id.as_deref(), Some("b"));
+    }
+
+    fn check(item: &Item) -> bool {
+        action(item, &name()).is_ok()
+    }
+
+    #[test]
+    fn only_control_groups_of_the_machine_are_accepted() {
+        let accepts = |path: &str| check(&Item::Cgroup { path: path.into() });
+        assert!(accepts("machine.slice/nsrun-web.scope"));
+        assert!(accepts("machine.slice/nsrun-web.scope/payload"));
+        assert!(accepts("nsrun-web"));
+        for path in [
+            "",
+            "/",
+            ".",
+            "..",
+            "/nsrun-web",
+            "nsrun-web/..",
+            "nsrun-web/../x",
+            "./nsrun-web",
+            "a//nsrun-web",
+            "nsrun-web/",
+            "nsrun-web\0",
+            "system.slice",
+            "machine.slice/nsrun-webx.scope",
+            "machine.slice/nsrun-other.scope",
+            "machine.slice/web.scope",
+        ] {
+            assert!(!accepts(path), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn only_lock_files_are_accepted() {
+        let accepts = |path: &str| check(&Item::LockFile { path: path.into() });
+        assert!(accepts("/var/lib/machines/.#web.lck"));
+        assert!(accepts("/run/systemd/nspawn/locks/inode-1:2"));
+        assert!(accepts("/run/systemd/nspawn-uid/655360"));
+        for path in [
+            "",
+            "/",
+            "/etc/passwd",
+            "etc/.#a.lck",
+            "/etc/../.#a.lck",
+            "/run/systemd/nspawn-uid/x",
+            "/run/systemd/nspawn/locks/other",
+            "/a/.#b.lck/c",
+            "/a/.#b.lck\0",
+        ] {
+            assert!(!accepts(path), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn only_links_with_the_machines_tag_are_accepted() {
+        let accepts = |link: &str, mac: &str, tag: &str| {
+            check(&Item::Link {
+                name: link.into(),
+                mac: mac.into(),
+                tag: tag.into(),
+            })
+        };
+        assert!(accepts("ve-web", "02:00:00:00:00:01", "nsrun:web:1"));
+        assert!(!accepts("ve-web", "02:00:00:00:00:01", "nsrun:webx:1"));
+        assert!(!accepts("ve-web", "02:00:00:00:00:01", ""));
+        assert!(!accepts("ve/web", "02:00:00:00:00:01", "nsrun:web:1"));
+        assert!(!accepts("ve-web", "02", "nsrun:web:1"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_can_be_read(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            for item in Residue::parse(&bytes).items {
+                let _ = action(&item, &name());
+            }
+        }
+
+        #[test]
+        fn an_accepted_path_never_leads_upwards(path in "[a-z./-]{0,20}(nsrun-web)?[a-z./-]{0,20}") {
+            if let Ok(path) = cgroup(&path, &name()) {
+                prop_assert!(path.components().all(|c| matches!(c, Component::Normal(_))));
+            }
+        }
+    }
+}
