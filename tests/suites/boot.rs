@@ -120,8 +120,8 @@ fn login_and_power_off(image: &str, prompt: &str) {
         .start_on_console();
     let console = machine.console();
     log_in(console, prompt);
-    console.send_line("echo \"terminal: $(tty)\"");
-    console.expect("^terminal: /dev/console$");
+    console.send_line("echo \"terminal: $(tty) $(readlink -f /dev/console)\"");
+    console.expect("^terminal: /dev/pts/0 /dev/pts/0$");
     console.send_line("loginctl --no-legend list-sessions; echo 'list''ed'");
     assert!(console.expect("(?s).*^listed$").contains("root"));
     let session = machine.property("user@0.service", "ActiveState");
@@ -230,9 +230,7 @@ fn stopped_by(image: &str, how: impl FnOnce(&mut Machine<'_>)) -> i32 {
         .start_on_console();
     machine.wait_ready();
     how(&mut machine);
-    let status = machine.finish(patience(60));
-    sandbox.assert_clean();
-    status
+    machine.finish(patience(60))
 }
 
 #[test]
