@@ -27,6 +27,7 @@ pub(crate) fn run(script: &Script, control: OwnedFd) -> ! {
         script,
         slots,
         helper: None,
+        may_start: false,
     };
     for (index, step) in script.child.iter().enumerate() {
         let checked = script.fault.check(Role::Child, index);
@@ -56,6 +57,8 @@ struct Child<'a> {
     script: &'a Script,
     slots: Slots,
     helper: Option<i32>,
+    /// The word to start came while something else was waited for.
+    may_start: bool,
 }
 
 impl Child<'_> {
@@ -154,15 +157,19 @@ impl Child<'_> {
     }
 
     fn await_start(&mut self) -> Result<(), Errno> {
-        let received = wire::receive(self.slots.get(Slot::Control)?)?;
         if let Some(helper) = self.helper.take() {
             sys::trees::reap(helper);
         }
-        match received {
-            Some((message, _)) if message.kind == Kind::Start => Ok(()),
-            Some(_) => Err(Errno::PROTO),
-            None => Err(Errno::PIPE),
+        let control = self.slots.get(Slot::Control)?;
+        if !self.may_start {
+            let (message, _) = wire::receive(control)?.ok_or(Errno::PIPE)?;
+            if message.kind != Kind::Start {
+                return Err(Errno::PROTO);
+            }
         }
+        // The word may have lain there for a while, and its sender may be dead: then nothing
+        // would end the payload.
+        wire::ensure_peer(control)
     }
 
     fn lock_trees(&mut self, paths: &[std::ffi::CString; 2], into: [Slot; 2]) -> Result<(), Errno> {
@@ -187,7 +194,11 @@ impl Child<'_> {
     fn ask_for_locks(&mut self, into: [Slot; 2]) -> Result<(), Errno> {
         let control = self.slots.get(Slot::Control)?;
         wire::send(control, Message::plain(Kind::Lock), &[])?;
-        let (message, fds) = wire::receive(control)?.ok_or(Errno::PIPE)?;
+        let (mut message, mut fds) = wire::receive(control)?.ok_or(Errno::PIPE)?;
+        if message.kind == Kind::Start {
+            self.may_start = true;
+            (message, fds) = wire::receive(control)?.ok_or(Errno::PIPE)?;
+        }
         let mut trees = fds.into_iter().flatten();
         match message.kind {
             Kind::Lock => {}

@@ -7,6 +7,7 @@ use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -139,6 +140,16 @@ pub(crate) fn receive(socket: BorrowedFd<'_>) -> Result<Option<(Message, Fds)>, 
     }
 }
 
+/// Fails if the other side has ended.
+pub(crate) fn ensure_peer(socket: BorrowedFd<'_>) -> Result<(), Errno> {
+    let mut fds = [PollFd::new(&socket, PollFlags::RDHUP)];
+    let now = Timespec::default();
+    match poll(&mut fds, Some(&now))? {
+        0 => Ok(()),
+        _ => Err(Errno::PIPE),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,6 +180,16 @@ mod tests {
         let (a, b) = pair();
         drop(a);
         assert!(receive(b.as_fd()).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_dead_sender_is_noticed_behind_its_last_message() {
+        let (a, b) = pair();
+        send(a.as_fd(), Message::plain(Kind::Start), &[]).unwrap();
+        assert_eq!(ensure_peer(b.as_fd()), Ok(()));
+        drop(a);
+        assert!(receive(b.as_fd()).unwrap().is_some());
+        assert_eq!(ensure_peer(b.as_fd()), Err(Errno::PIPE));
     }
 
     #[test]

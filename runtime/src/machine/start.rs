@@ -11,10 +11,9 @@ use super::run::Machine;
 use crate::cgroup::{self, Scope};
 use crate::dirs::Dirs;
 use crate::error::{Context, Result};
-use crate::facts::{self, ImageRoot};
-use crate::launch;
+use crate::facts::ImageRoot;
 use crate::lock::{ImageLocks, Mode};
-use crate::plan::{self, Console, Plan, Request};
+use crate::plan::{Console, Plan, Request};
 use crate::range::{PrivateUsers, Range, Ranges, owner_base};
 use crate::state::{Claim, Identity, Incarnation, Item, Record, Since, Store};
 use crate::supervise::{ConsoleMode, Outcome, Session};
@@ -50,18 +49,26 @@ pub fn start(
         warn(&warning);
     }
     plan.warnings.iter().for_each(|warning| warn(warning));
-    let cgroups = cgroup::Host::probe()?;
+    let cgroups = Arc::new(Cgroups::probe()?);
     // From here on signals wait until the machine can be told of them.
     let mut session = Session::open(console_mode(&plan))?;
-    let store = Store::new(dirs, Arc::new(Cgroups::probe()?));
+    let store = Store::new(dirs, cgroups.clone());
+    for swept in store.sweep_machines()? {
+        if let Err(error) = swept.result {
+            warn(&format!(
+                "cannot clear up what is left of {}: {error}",
+                swept.name
+            ));
+        }
+    }
     let mut claim = store.claim(&plan.machine)?;
     claim.lock_image(&ImageLocks::of(&plan.root)?, lock_mode(&plan))?;
     let range = range(&plan, &root, &mut claim)?;
-    let mut scope = make_scope(&plan, &cgroups, &mut claim)?;
+    let mut scope = make_scope(&plan, cgroups.host(), &mut claim)?;
     if plan.boots {
         scope.enter_supervisor()?;
     }
-    let record = record(&plan, range, scope.path(), &cgroups)?;
+    let record = record(&plan, range, scope.path(), cgroups.host())?;
     let machine = Machine {
         range,
         warn,
@@ -78,17 +85,14 @@ pub fn start(
 
 fn to_the_end(mut machine: Machine<'_>, session: &mut Session) -> Result<Outcome> {
     loop {
-        let script = launch::compile(&machine.plan, machine.range, machine.claim.path())?;
-        let outcome = machine.run(&script, session)?;
+        let outcome = machine.run(session)?;
         if !outcome.wants_reboot() || session.stop_requested() {
             machine.end(Instant::now() + PATIENCE)?;
             return Ok(outcome);
         }
         machine.scope.renew_payload(Instant::now() + PATIENCE)?;
         machine.retire_link()?;
-        machine.record.incarnation = Incarnation::new()?;
-        // systemd takes the journal of a boot with the same id for that of this one.
-        machine.plan.boot_id = plan::dashed(&facts::random_id()?);
+        machine.begin_anew()?;
     }
 }
 

@@ -147,8 +147,12 @@ pub(crate) fn parse_id(text: &str) -> Option<[u8; 16]> {
     (id != 0).then(|| id.to_be_bytes())
 }
 
-/// An id in its usual form, `8-4-4-4-12` digits.
-pub(crate) fn dashed(id: &[u8; 16]) -> String {
+/// A new random id, in dashed form.
+pub(crate) fn new_id() -> Result<String> {
+    crate::facts::random_id().map(|id| dashed(&id))
+}
+
+fn dashed(id: &[u8; 16]) -> String {
     let hex: String = id.iter().map(|b| format!("{b:02x}")).collect();
     let parts = [
         &hex[..8],
