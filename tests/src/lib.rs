@@ -14,6 +14,7 @@ pub mod residue;
 pub mod rng;
 pub mod sandbox;
 pub mod skip;
+pub mod systemd;
 pub mod tiny;
 pub mod wait;
 

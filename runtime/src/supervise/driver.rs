@@ -123,14 +123,14 @@ impl<'a> Driver<'a> {
             self.feed(event)?;
         }
         // Its PID stands for it until it is reaped.
-        if let Some(inbox) = &mut self.inbox {
-            let last = inbox.last();
-            self.feed(Event::Notice(last))?;
+        if let Some(mut inbox) = self.inbox.take() {
+            self.feed(Event::Notice(inbox.last()))?;
         }
         let end = reap(self.leader.get_ref().as_fd(), self.namespaced)?;
         self.feed(Event::Ended(end))?;
-        self.drain().await;
-        Ok(self.policy.outcome(end))
+        let outcome = self.policy.outcome(end);
+        self.drain().await?;
+        Ok(outcome)
     }
 
     /// The next event; `None` when PID 1 has ended.
@@ -236,28 +236,31 @@ impl<'a> Driver<'a> {
     }
 
     /// Shows the rest of the output, until all is taken, or nobody takes it, or somebody asks to end.
-    async fn drain(&mut self) {
+    async fn drain(&mut self) -> Result<()> {
+        if let Some(console) = &mut self.console {
+            console.finish();
+        }
+        while !poll_fn(|cx| self.poll_drained(cx)).await {
+            self.feed(Event::Tick)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the output is drained; else it is time for a tick.
+    fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let now = Instant::now();
         let Some(console) = &mut self.console else {
-            return;
+            return Poll::Ready(true);
         };
-        console.finish();
-        poll_fn(|cx| {
-            let now = Instant::now();
-            let Some(console) = &mut self.console else {
-                return Poll::Ready(());
-            };
-            let _ = console.poll(now, cx);
-            if console.drained(now) {
-                return Poll::Ready(());
-            }
-            if let Poll::Ready(Ok(signal)) = self.poll_signal(cx)
-                && signal.asks_to_end()
-            {
-                return Poll::Ready(());
-            }
-            self.poll_timer(now, cx)
-        })
-        .await;
+        // The user's keys have no meaning any more.
+        let _ = console.poll(now, cx);
+        if console.drained(now) {
+            return Poll::Ready(true);
+        }
+        if let Poll::Ready(Ok(signal)) = self.poll_signal(cx) {
+            return Poll::Ready(signal.asks_to_end());
+        }
+        self.poll_timer(now, cx).map(|()| false)
     }
 }
 

@@ -1,16 +1,17 @@
 //! Whole runs, with processes of the test's own as payloads.
 
+mod notices;
+mod terminal;
+
 use super::*;
 use crate::sys::testing::{exit_now, fork, fork_into_pid_namespace, shell_as_init};
 use nix::sys::signal::{Signal as Named, raise};
-use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType};
 use rustix::process::{Pid, PidfdFlags, getpid};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::system::{RebootCommand, reboot};
-use rustix::termios::{LocalModes, tcgetattr};
 use std::ffi::CString;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -216,142 +217,34 @@ fn signals_reach_a_command() {
     assert_eq!(outcome.end, End::Exited(5));
 }
 
-fn is_raw(terminal: &OwnedFd) -> bool {
-    !tcgetattr(terminal)
-        .unwrap()
-        .local_modes
-        .contains(LocalModes::ICANON)
-}
-
-/// Reads the user's screen until `text` has appeared.
-fn wait_for(screen: &mut File, text: &str) -> String {
-    let mut seen = String::new();
-    while !seen.contains(text) {
-        let mut chunk = [0; 256];
-        let length = screen.read(&mut chunk).unwrap();
-        assert!(length > 0, "{seen:?} ends without {text:?}");
-        seen.push_str(&String::from_utf8_lossy(&chunk[..length]));
-    }
-    seen
-}
-
 #[test]
-fn a_user_talks_to_the_payload_through_a_terminal() {
-    let (user, terminal) = pty();
-    let mut session = session(ConsoleMode::Interactive, &terminal, &terminal);
-    let mut user = File::from(user);
-    let typist = std::thread::spawn(move || {
-        wait_for(&mut user, "name? ");
-        user.write_all(b"x\rweb\r").unwrap();
-        user
-    });
-    let script = "printf 'name? '; read a; read b; test \"$a$b\" = xweb && exit 5";
-    let (outcome, _) = run(&mut session, shell(script), Config::run());
-    assert_eq!(outcome.end, End::Exited(5));
-    let mut user = typist.join().unwrap();
-
-    assert!(is_raw(&terminal), "until the session ends");
-    let (outcome, _) = run(&mut session, shell("printf 'again\\033[1m'"), Config::run());
-    assert_eq!(outcome.end, End::Exited(0));
-    drop(session);
-    assert!(!is_raw(&terminal));
-    let screen = wait_for(&mut user, "\x1b[m");
-    assert!(screen.contains("again\x1b[1m"), "{screen:?}");
-}
-
-#[test]
-fn three_escapes_leave_and_end_the_machine() {
-    let (user, terminal) = pty();
-    let mut session = session(ConsoleMode::Interactive, &terminal, &terminal);
-    let mut user = File::from(user);
-    let typist = std::thread::spawn(move || {
-        wait_for(&mut user, "up");
-        user.write_all(b"\x1d\x1d\x1d").unwrap();
-        user
-    });
-    let script = format!("echo up; trap '' TERM; {WAITS}");
-    let (outcome, seen) = run(&mut session, shell(&script), stop_by_term());
-    assert_eq!(
-        (outcome.end, outcome.cause),
-        (End::Killed(Signal::KILL), Cause::Left)
-    );
-    assert!(seen.killed > 0);
-    drop(session);
-    assert!(!is_raw(&terminal));
-    typist.join().unwrap();
-}
-
-#[test]
-fn escapes_that_the_payload_prints_mean_nothing() {
-    let (_user, terminal) = pty();
-    let mut session = session(ConsoleMode::Interactive, &terminal, &terminal);
-    let script = "printf '\\035\\035\\035'; sleep 0.1; exit 4";
-    let (outcome, _) = run(&mut session, shell(script), stop_by_term());
-    assert_eq!(outcome.end, End::Exited(4));
-}
-
-#[test]
-fn a_machine_stops_though_nobody_reads_its_console() {
-    let (reader, writer) = rustix::pipe::pipe().unwrap();
-    let flood = "yes | head -c 3000000";
-    let script = format!("trap '{flood}; exit 6' TERM; {flood}; {WAITS}");
-    let Some(payload) = init(&script) else { return };
-    let mut session = session(ConsoleMode::ReadOnly, null(), &writer);
-    raise(Named::SIGTERM).unwrap();
-    let (outcome, _) = run(&mut session, payload, stop_by_term());
-    assert_eq!(outcome.end, End::Exited(6));
-    drop(reader);
-}
-
-/// A payload that sends `messages` from its leader, one datagram each, and exits.
-fn notifier(messages: &'static [&'static [u8]], before: impl Fn(&OwnedFd)) -> Payload {
-    let (theirs, ours) = rustix::net::socketpair(
-        AddressFamily::UNIX,
-        SocketType::DGRAM,
-        SocketFlags::CLOEXEC,
-        None,
-    )
-    .unwrap();
-    rustix::net::sockopt::set_socket_passcred(&ours, true).unwrap();
-    before(&theirs);
+fn a_payload_that_cannot_be_supervised_is_not_left_alive() {
     let child = fork().unwrap();
     if child == 0 {
-        for message in messages {
-            let _ = rustix::net::send(&theirs, message, SendFlags::empty());
+        loop {
+            std::thread::yield_now();
         }
-        exit_now(0);
     }
-    Payload {
-        notify: Some(ours),
+    let payload = Payload {
+        console: Some(null().into()),
         ..payload(child)
-    }
-}
-
-#[test]
-fn the_leader_is_heard_to_its_last_word() {
-    let said: &[&[u8]] = &[
-        b"READY=1\nX_SYSTEMD_HOSTNAME=web",
-        b"STATUS=Up \x1b[2J",
-        b"STOPPING=1\nX_SYSTEMD_SHUTDOWN=exit\nEXIT_STATUS=9",
-    ];
-    let (outcome, seen) = run(&mut quiet(), notifier(said, |_| {}), Config::boot());
-    assert_eq!(outcome.announced, Some(9));
-    assert_eq!(outcome.shutdown, Some(Shutdown::Exit));
-    let last = seen.statuses.last().unwrap();
-    assert_eq!(last.hostname.as_deref(), Some("web"));
-    assert_eq!(last.text.as_deref(), Some("Up \\x1b[2J"));
-    assert!(seen.killed_entered > 0);
-}
-
-#[test]
-fn nobody_else_is_heard() {
-    let forged = |socket: &OwnedFd| {
-        let message = b"READY=1\nEXIT_STATUS=1\nSTATUS=forged";
-        rustix::net::send(socket, message, SendFlags::empty()).unwrap();
     };
-    let (outcome, seen) = run(&mut quiet(), notifier(&[], forged), Config::boot());
-    assert_eq!(outcome.announced, None);
-    assert!(seen.statuses.iter().all(|status| status.text.is_none()));
+    let mut session = session(ConsoleMode::ReadOnly, null(), null());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let mut seen = Seen::default();
+    let supervised = supervise(&mut session, payload, Config::boot(), &mut seen);
+    let error = runtime.block_on(supervised).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("cannot use the payload's console: ")
+    );
+    assert_eq!(seen.killed, 1);
+    let gone = rustix::process::test_kill_process(Pid::from_raw(child).unwrap());
+    assert_eq!(gone, Err(rustix::io::Errno::SRCH));
 }
 
 /// A machine whose PID 1 calls reboot(2).
