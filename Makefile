@@ -4,6 +4,7 @@
 # make bench       compare with other container tools, as far as they are installed; as root
 # make check       formatting and lints
 # make release     the binary to install, one static file
+# make man         the manual pages, into target/man
 # make deps        install what all of these need from the distribution
 # make vm          prepare the virtual test hosts
 # make vm-test     run the tests that need a host with systemd, in the virtual ones
@@ -14,7 +15,7 @@ TRIPLE = $(shell uname -m)-unknown-linux-gnu
 RELEASE = $(TARGET_DIR)/$(TRIPLE)/release/nsrun
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak bench check release deps vm vm-test build-tests
+.PHONY: help demo test soak bench check release man deps vm vm-test build-tests
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -28,6 +29,9 @@ release:
 	RUSTFLAGS='-C target-feature=+crt-static' \
 	$(CARGO) build --release --locked --package nsrun --target $(TRIPLE)
 	@echo "built $(RELEASE)"
+
+man: release
+	$(RELEASE) man $(TARGET_DIR)/man
 
 demo: deps release
 	tests/run/demo $(RELEASE) $(ARGS)

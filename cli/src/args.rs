@@ -3,17 +3,35 @@
 use clap::{Parser, Subcommand};
 
 use crate::cmd::boot::BootArgs;
+use crate::cmd::completions::CompletionsArgs;
 use crate::cmd::exec::ExecArgs;
 use crate::cmd::import::{ImportArgs, ImportFsArgs};
 use crate::cmd::list::ListArgs;
+use crate::cmd::man::ManArgs;
 use crate::cmd::run::RunArgs;
 use crate::cmd::status::StatusArgs;
 use crate::cmd::stop::StopArgs;
 use crate::globals::GlobalArgs;
 
-/// Boot NixOS and other systemd images in containers, on any Linux host.
+const EXAMPLES: &str = "\
+Examples:
+  nsrun import nixos-system-x86_64-linux.tar.xz web
+  nsrun boot web
+  nsrun exec web -- systemctl status
+  nsrun stop web
+
+Exit status: 0 done, 1 failed, 2 usage, 3 no such machine or image, 4 busy, 5 the host lacks
+something, 6 bad input. `run` and `exec` give the command's, 125 if nsrun itself failed, 126 if
+the command cannot be executed, 127 if there is no such command; `boot` gives the system's.";
+
+/// Boot NixOS and other systemd images in containers, on any Linux host
 #[derive(Debug, Parser)]
-#[command(name = "nsrun", version, max_term_width = 100)]
+#[command(
+    name = "nsrun",
+    version,
+    max_term_width = 100,
+    after_help = EXAMPLES
+)]
 pub struct Cli {
     /// Options that every verb takes.
     #[command(flatten)]
@@ -44,4 +62,61 @@ pub enum Command {
     Status(StatusArgs),
     /// Stop a machine
     Stop(StopArgs),
+    /// Write the manual pages
+    #[command(hide = true)]
+    Man(ManArgs),
+    /// Print a completion script for a shell
+    #[command(hide = true)]
+    Completions(CompletionsArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn verbs(command: &clap::Command) -> Vec<clap::Command> {
+        let below = command.get_subcommands().flat_map(verbs);
+        [command.clone()].into_iter().chain(below).collect()
+    }
+
+    /// The first line is what `-h` and the lists of verbs show.
+    fn assert_style(of: &str, text: Option<String>) {
+        let text = text.unwrap_or_default();
+        let line = text.lines().next().unwrap_or_default();
+        let first = line.chars().next();
+        assert!(first.is_some(), "{of} has no help");
+        assert!(
+            first.is_some_and(|c| !c.is_lowercase()),
+            "{of}: '{line}' begins in lower case"
+        );
+        assert!(!line.ends_with('.'), "{of}: '{line}' ends with a period");
+        assert!(!line.contains("  "), "{of}: '{line}' has two blanks");
+    }
+
+    #[test]
+    fn every_verb_and_option_has_help_in_one_style() {
+        let command = Cli::command();
+        for verb in verbs(&command) {
+            let name = verb.get_name().to_owned();
+            assert_style(&name, verb.get_about().map(ToString::to_string));
+            for arg in verb.get_arguments() {
+                let of = format!("{name} {}", arg.get_id());
+                assert_style(&of, arg.get_help().map(ToString::to_string));
+            }
+        }
+    }
+
+    #[test]
+    fn the_grammar_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_options_go_before_and_after_the_verb() {
+        for words in [["nsrun", "--quiet", "list"], ["nsrun", "list", "--quiet"]] {
+            let cli = Cli::try_parse_from(words).unwrap();
+            assert!(cli.globals.resolve().quiet);
+        }
+    }
 }

@@ -2,17 +2,33 @@
 
 use std::path::PathBuf;
 
+use clap::ValueHint;
 use nsrun_runtime::Dirs;
 
 /// Global options as typed.
 #[derive(clap::Args, Debug)]
+#[command(next_help_heading = "Global options")]
 pub struct GlobalArgs {
-    /// Directory that holds the images [default: /var/lib/machines]
-    #[arg(long, global = true, value_name = "DIR", env = "NSRUN_IMAGE_ROOT")]
+    /// Keep images in DIR [default: /var/lib/machines]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        value_hint = ValueHint::DirPath,
+        env = "NSRUN_IMAGE_ROOT",
+        hide_env_values = true
+    )]
     image_root: Option<PathBuf>,
 
-    /// Directory for state in place of /run/nsrun and /var/lib/nsrun
-    #[arg(long, global = true, value_name = "DIR", env = "NSRUN_STATE_ROOT")]
+    /// Keep state in DIR instead of /run/nsrun and /var/lib/nsrun
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        value_hint = ValueHint::DirPath,
+        env = "NSRUN_STATE_ROOT",
+        hide_env_values = true
+    )]
     state_root: Option<PathBuf>,
 
     /// Print results as JSON

@@ -5,13 +5,17 @@ mod cmd;
 mod globals;
 mod progress;
 mod report;
+mod usage;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
 
 fn main() -> ExitCode {
-    let cli = args::Cli::parse();
-    let globals = cli.globals.resolve();
-    cmd::dispatch(&cli.command, &globals)
+    let words: Vec<OsString> = std::env::args_os().collect();
+    match args::Cli::try_parse_from(&words) {
+        Ok(cli) => cmd::dispatch(&cli.command, &cli.globals.resolve()),
+        Err(error) => usage::explain(&error, &words),
+    }
 }

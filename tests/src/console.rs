@@ -14,6 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
 
+use crate::children;
 use crate::done::code;
 use crate::must::Must;
 use crate::wait::{patience, poll};
@@ -68,7 +69,10 @@ impl Console {
         grantpt(&master).must("grant the pty");
         unlockpt(&master).must("unlock the pty");
         let slave = ioctl_tiocgptpeer(&master, flags).must("open the pty's other end");
-        let child = on_terminal(command, &slave).spawn().must("start on a pty");
+        let mut command = on_terminal(command, &slave);
+        let child = children::spawn(&mut command).must("start on a pty");
+        // It holds the pty's other end until it is dropped.
+        drop(command);
         let screen = Arc::new(Screen::default());
         let mut console = Self {
             child,
@@ -203,7 +207,7 @@ impl Console {
     /// The exit status, if the child has ended.
     pub fn try_status(&mut self) -> Option<i32> {
         if self.status.is_none() {
-            self.status = self.child.try_wait().ok().flatten().map(code);
+            self.status = children::try_wait(&mut self.child).ok().flatten().map(code);
         }
         self.status
     }
@@ -222,8 +226,7 @@ impl Console {
 impl Drop for Console {
     fn drop(&mut self) {
         if self.try_status().is_none() {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
+            children::kill(&mut self.child);
         }
     }
 }

@@ -8,6 +8,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use crate::children;
 use crate::must::Must;
 use crate::wait::poll;
 
@@ -115,7 +116,7 @@ impl Running {
             .stdin(input)
             .stdout(stdout.try_clone().must("duplicate stdout's file"))
             .stderr(stderr.try_clone().must("duplicate stderr's file"));
-        let child = match command.spawn() {
+        let child = match children::spawn(command) {
             Ok(child) => child,
             Err(error) => panic!("cannot start {}: {error}", line(command)),
         };
@@ -144,7 +145,7 @@ impl Running {
     /// The exit status, if the command has ended.
     pub fn try_status(&mut self) -> Option<i32> {
         if self.ended.is_none() {
-            let status = self.child.try_wait().ok().flatten();
+            let status = children::try_wait(&mut self.child).ok().flatten();
             self.ended = status.map(code);
         }
         self.ended
@@ -180,8 +181,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if self.try_status().is_none() {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
+            children::kill(&mut self.child);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Harness for testing nsrun from outside.
 
 pub mod archive;
+pub mod children;
 pub mod console;
 pub mod done;
 pub mod facts;
@@ -13,6 +14,7 @@ pub mod residue;
 pub mod rng;
 pub mod sandbox;
 pub mod skip;
+pub mod systemd;
 pub mod tiny;
 pub mod wait;
 

@@ -117,6 +117,12 @@ impl Machine<'_> {
         &self.name
     }
 
+    /// Where it runs.
+    #[must_use]
+    pub fn sandbox(&self) -> &Sandbox {
+        self.sandbox
+    }
+
     /// Waits for `READY=1`.
     ///
     /// # Panics

@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use nix::sched::{CloneFlags, unshare};
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_change};
 
+use crate::children;
 use crate::done::{Done, run};
 use crate::must::Must;
 use crate::nsrun;
@@ -201,8 +202,7 @@ impl Drop for Sandbox {
 /// in them can only be the test's own. Mounts spread as they do under systemd.
 #[track_caller]
 fn become_separate() {
-    let us = rustix::process::getpid();
-    rustix::process::set_child_subreaper(Some(us)).must("become the subreaper");
+    children::adopt_orphans();
     let all = CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWNET
         | CloneFlags::CLONE_NEWIPC

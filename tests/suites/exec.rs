@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nsrun_tests::done::{Running, run, run_with_input};
 use nsrun_tests::facts::Facts;
-use nsrun_tests::{Console, Machine, Sandbox, patience, poll, wait_until};
+use nsrun_tests::{Console, Machine, Must, Sandbox, patience, poll, wait_until};
 
 const PROBE: &str = "/sbin/init";
 
@@ -35,14 +35,13 @@ fn it_joins_every_namespace_and_the_payloads_cgroup() {
     let sandbox = Sandbox::new();
     let image = sandbox.tiny("join", &["notify READY=1", "facts"]);
     let mut machine = sandbox.boot(&image).up();
-    let output = machine.output();
-    let line = output
-        .lines()
-        .find_map(|line| line.split_once("{\"pid\"").map(|(_, l)| l));
-    let first: Facts = match line {
-        Some(rest) => serde_json::from_str(&format!("{{\"pid\"{rest}")).unwrap(),
-        None => panic!("init tells no facts: {output}"),
-    };
+    let line = wait_until(patience(20), "the facts of init", || {
+        let output = machine.output();
+        let (_, rest) = output.split_once("{\"pid\"")?;
+        let (rest, _) = rest.split_once('\n')?;
+        Some(format!("{{\"pid\"{rest}"))
+    });
+    let first: Facts = serde_json::from_str(&line).must("read the facts of init");
     let joined: Facts = machine.exec(&[PROBE, "facts"]).success().json();
     assert_eq!(first.pid, 1);
     assert_eq!(joined.namespaces, first.namespaces);

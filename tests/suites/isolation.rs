@@ -79,7 +79,7 @@ fn no_host_process_or_path_is_in_sight() {
     let sandbox = Sandbox::new();
     let image = sandbox.tiny("sight", &[]);
     let facts = facts(&sandbox, &[], &image);
-    assert_eq!(facts.processes, [1, 2]);
+    assert_eq!(facts.processes, [1, facts.pid]);
     assert_eq!(facts.root, "/");
     let us = std::process::id();
     assert_outcomes(
@@ -91,9 +91,12 @@ fn no_host_process_or_path_is_in_sight() {
             (&format!("exists /proc/{us}"), &["ENOENT"]),
             (
                 &format!("exists /proc/1/root{}", sandbox.dir().display()),
-                &["ENOENT"],
+                &["ENOENT", "EACCES"],
             ),
-            ("exists /proc/1/root/../../etc/hostname", &["ENOENT"]),
+            (
+                "exists /proc/1/root/../../etc/hostname",
+                &["ENOENT", "EACCES"],
+            ),
             ("exists /run/host/notify", &["ok", "ENOENT"]),
         ],
     );
@@ -165,7 +168,9 @@ fn capabilities_are_those_of_nspawn() {
     let host = u64::from_str_radix(host.must("find our bounding set"), 16).must("read it");
     for (options, set) in [
         (&["--network=private"][..], wanted | NET_ADMIN),
-        (&["--network=host"], wanted),
+        // Powerless on the host's network, in a user namespace.
+        (&["--network=host"], wanted & !bits(&[10])),
+        (&["--network=host", "--private-users=no"], wanted),
         (
             &["--drop-capability=CAP_SYS_ADMIN,mknod"],
             (wanted | NET_ADMIN) & !bits(&[21, 27]),
@@ -417,11 +422,30 @@ fn the_payload_is_filtered_limited_and_bound_to_its_supervisor() {
     assert_eq!(facts.status["Seccomp"], "2");
     assert_eq!(facts.death_signal, Some(9));
     assert_eq!(facts.set("SigBlk"), 0);
-    assert_eq!(facts.set("SigIgn") & (1 << 12), 0, "SIGPIPE is not ignored");
     assert_eq!(facts.status["Umask"], "0022");
     assert_eq!(facts.cwd, "/");
     assert_eq!(facts.cgroup, "/");
     assert_eq!(facts.status["Groups"], "", "no group of the host's");
+}
+
+#[test]
+fn signals_are_as_a_program_expects_them() {
+    let sandbox = Sandbox::new();
+    let image = sandbox.install("signals", &["trixie"]);
+    for options in [&[][..], &["--pid1"]] {
+        let words = ["--", "cat", "/proc/self/status"];
+        let args = [&["run"], options, &[&image], &words].concat();
+        let done = sandbox.nsrun(&args).success();
+        for key in ["SigBlk", "SigIgn", "SigCgt"] {
+            let line = done
+                .stdout
+                .lines()
+                .find_map(|line| line.strip_prefix(&format!("{key}:\t")));
+            let set = u64::from_str_radix(line.must(key), 16).must("read a set of signals");
+            // 32 and 33 are the C library's own, and its posix_spawn leaves them ignored.
+            assert_eq!(set & !(0b11 << 31), 0, "{options:?} {done}");
+        }
+    }
 }
 
 /// Calls by number, made by perl, which every Debian tree has.
@@ -458,6 +482,7 @@ fn system_calls_are_refused_by_the_policy() {
 }
 
 #[test]
+#[cfg(target_arch = "x86_64")]
 fn keys_of_the_host_are_not_in_the_payloads_ring() {
     let sandbox = Sandbox::new();
     let image = sandbox.install("keys", &["trixie"]);
@@ -477,8 +502,8 @@ fn keys_of_the_host_are_not_in_the_payloads_ring() {
 fn setuid_files_work_inside() {
     let sandbox = Sandbox::new();
     let image = sandbox.install("setuid", &["trixie"]);
-    let script = "cp /usr/bin/id /tmp/id; chmod u+s /tmp/id; cp /tmp/id /root/; chmod 755 /root
-        setpriv --reuid=1000 --regid=1000 --clear-groups /usr/bin/perl -e 'exec \"/root/id\", \"-u\"'";
+    let script = "cp /usr/bin/id /root/id; chmod 4755 /root/id; chmod 755 /root
+        setpriv --reuid=1000 --regid=1000 --clear-groups /root/id -u";
     let image_root = sandbox.image_root().join(&image);
     let done = sandbox
         .nsrun(&["run", &image, "--", "sh", "-ec", script])

@@ -15,11 +15,11 @@ pub struct BootArgs {
     #[command(flatten)]
     machine: MachineArgs,
 
-    /// Program to boot, in place of the image's init
+    /// Boot the program PATH of the image instead of its init
     #[arg(long, value_name = "PATH")]
     init: Option<String>,
 
-    /// Arguments of init; NAME=VALUE without a dot in the name goes to its environment
+    /// Arguments for init; NAME=VALUE goes to its environment unless NAME has a dot
     #[arg(value_name = "PARAMETER", last = true)]
     parameters: Vec<String>,
 }

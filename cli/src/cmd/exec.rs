@@ -12,21 +12,16 @@ use crate::globals::Globals;
 /// Arguments of `exec`.
 #[derive(clap::Args, Debug)]
 pub struct ExecArgs {
-    /// Name of the machine
+    /// The machine's name
     #[arg(value_name = "NAME")]
     machine: MachineName,
 
-    /// Set an environment variable; without value, pass the caller's on
-    #[arg(
-        short = 'E',
-        long = "env",
-        alias = "setenv",
-        value_name = "NAME[=VALUE]"
-    )]
-    env: Vec<String>,
+    /// Set an environment variable; without a value, pass the caller's on
+    #[arg(short = 'E', long, alias = "env", value_name = "NAME[=VALUE]")]
+    setenv: Vec<String>,
 
-    /// Directory that the command starts in
-    #[arg(long, value_name = "DIR", default_value = "/")]
+    /// Start the command in DIR, a path in the machine
+    #[arg(long, alias = "chdir", value_name = "DIR", default_value = "/")]
     workdir: String,
 
     /// The command and its arguments
@@ -38,7 +33,7 @@ pub struct ExecArgs {
 pub fn run(args: &ExecArgs, globals: &Globals) -> Result<ExitCode> {
     let command = Command {
         words: args.command.clone(),
-        env: machine_args::environment(&args.env)?,
+        env: machine_args::environment(&args.setenv)?,
         workdir: args.workdir.clone(),
         terminal: isatty(rustix::stdio::stdin()) && isatty(rustix::stdio::stdout()),
     };

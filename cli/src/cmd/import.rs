@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
+use clap::ValueHint;
 use nsrun_runtime::image::Limits;
 use nsrun_runtime::image::import::{self, Report, Request, Source};
 use nsrun_runtime::{Context, Error, Kind, MachineName, Result};
@@ -16,7 +17,8 @@ const SUFFIXES: [&str; 6] = [".tar.xz", ".tar.gz", ".tar.bz2", ".tar.zst", ".tgz
 /// Arguments of `nsrun import`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct ImportArgs {
-    /// The tar archive, compressed by xz, zstd, gzip, bzip2 or not; `-` for standard input
+    /// The tar archive, plain or compressed by xz, zstd, gzip or bzip2; `-` is standard input
+    #[arg(value_hint = ValueHint::FilePath)]
     file: PathBuf,
 
     /// The image's name [default: the file's name without .tar and the like]
@@ -25,11 +27,11 @@ pub(crate) struct ImportArgs {
     #[command(flatten)]
     limits: LimitArgs,
 
-    /// Most bytes unpacked for each byte of the archive, watched after 100 MiB
+    /// Refuse more than N bytes for each byte of the archive, after the first 100 MiB
     #[arg(long, value_name = "N", default_value_t = Limits::default().ratio)]
     max_ratio: u64,
 
-    /// Most memory to decode xz with
+    /// Decode xz in at most SIZE bytes of memory
     #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = parse_size)]
     xz_memory: u64,
 }
@@ -38,6 +40,7 @@ pub(crate) struct ImportArgs {
 #[derive(clap::Args, Debug)]
 pub(crate) struct ImportFsArgs {
     /// The directory to copy
+    #[arg(value_hint = ValueHint::DirPath)]
     directory: PathBuf,
 
     /// The image's name [default: the directory's name]
@@ -50,19 +53,19 @@ pub(crate) struct ImportFsArgs {
 /// Limits that archives and directories share.
 #[derive(clap::Args, Debug)]
 struct LimitArgs {
-    /// Most files and directories
+    /// Refuse more than N files and directories
     #[arg(long, value_name = "N", default_value_t = Limits::default().inodes)]
     max_inodes: u64,
 
-    /// Most directories on the way to a file
+    /// Refuse paths of more than N components
     #[arg(long, value_name = "N", default_value_t = Limits::default().depth)]
     max_depth: usize,
 
-    /// Most bytes of files [default: the free space less 5 %]
+    /// Refuse more than SIZE bytes of files [default: the free space less 5 %]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     max_bytes: Option<u64>,
 
-    /// Do not wait until the image is on disk
+    /// Publish the image without waiting until it is on disk
     #[arg(long)]
     no_sync: bool,
 }

@@ -10,7 +10,7 @@ use crate::report;
 /// Arguments of `list`.
 #[derive(clap::Args, Debug)]
 pub struct ListArgs {
-    /// Print the bare rows
+    /// Print the rows only, without heading and count
     #[arg(long)]
     no_legend: bool,
 }
@@ -36,6 +36,9 @@ pub fn run(args: &ListArgs, globals: &Globals) -> Result<()> {
     }
     for machine in &machines {
         table.add_row(row(machine));
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 1));
     }
     println!("{}", table.trim_fmt());
     if !args.no_legend && !globals.quiet {

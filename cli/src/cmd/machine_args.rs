@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::ValueHint;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use nsrun_runtime::caps::CapSet;
 use nsrun_runtime::image::lookup;
 use nsrun_runtime::plan::{Mode, Network, Request, ResolvConf};
@@ -14,43 +16,43 @@ use crate::globals::Globals;
 /// What to start, and how.
 #[derive(clap::Args, Debug)]
 pub struct MachineArgs {
-    /// Directory with the root file system, if the word has a slash; else name of an image
-    #[arg(value_name = "ROOTFS|IMAGE")]
+    /// A directory if the word has a slash, else the name of an image
+    #[arg(value_name = "ROOTFS|IMAGE", value_hint = ValueHint::DirPath)]
     pub image: String,
 
-    /// Name of the machine [default: the image's]
+    /// Set the machine's name [default: the image's]
     #[arg(short = 'M', long, value_name = "NAME")]
     machine: Option<MachineName>,
 
-    /// Ids of the payload: no, pick, or BASE[:RANGE]
+    /// Choose the machine's ids: `pick` a free range, `no` for the host's, or BASE[:RANGE]
     #[arg(long, value_name = "MODE", default_value = "pick")]
     private_users: PrivateUsers,
 
-    /// Network of the payload: host, private or veth
-    #[arg(long, value_name = "MODE", value_parser = network)]
+    /// Choose the machine's network [default: veth for boot, private for run]
+    #[arg(long, value_name = "MODE", value_parser = networks())]
     network: Option<Network>,
 
-    /// Host name of the payload [default: the machine's name]
+    /// Set the host name [default: the machine's name]
     #[arg(long, value_name = "NAME")]
     hostname: Option<MachineName>,
 
-    /// Machine id for an image that has none
+    /// Set the machine id, if the image has none
     #[arg(long, value_name = "UUID")]
     uuid: Option<String>,
 
-    /// Set an environment variable of the payload; without value, pass the caller's on
-    #[arg(short = 'E', long, value_name = "NAME[=VALUE]")]
+    /// Set an environment variable; without a value, pass the caller's on
+    #[arg(short = 'E', long, alias = "env", value_name = "NAME[=VALUE]")]
     setenv: Vec<String>,
 
-    /// Give the payload more capabilities
+    /// Add capabilities, separated by commas
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     capability: Vec<String>,
 
-    /// Take capabilities from the payload
+    /// Remove capabilities, separated by commas
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     drop_capability: Vec<String>,
 
-    /// Let no program of the payload gain privileges
+    /// Keep every program in the machine from gaining privileges
     #[arg(long)]
     no_new_privileges: bool,
 
@@ -58,23 +60,28 @@ pub struct MachineArgs {
     #[arg(long)]
     read_only: bool,
 
-    /// What /proc/cmdline shows the payload
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    /// Show TEXT in /proc/cmdline [default: empty]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
     kernel_cmdline: String,
 
-    /// Let the payload mount its own /proc and /sys, as nested containers and sandboxes need it
+    /// Let the machine mount its own /proc and /sys, as nested containers and sandboxes do
     #[arg(long)]
     nesting: bool,
 
-    /// How the payload's resolv.conf is treated: auto, off or copy-host
-    #[arg(long, value_name = "MODE", default_value = "auto", value_parser = resolv_conf)]
+    /// Fill the machine's resolv.conf: `auto` with the host's if it has the host's network
+    #[arg(long, value_name = "MODE", default_value = "auto", value_parser = resolv_confs())]
     resolv_conf: ResolvConf,
 
-    /// Use a root directory that is not owned by root
+    /// Start from a root directory that does not belong to root
     #[arg(long)]
     pub allow_unsafe_root: bool,
 
-    /// Print what would be done, and do nothing
+    /// Print the plan and its steps, and do nothing
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -110,9 +117,24 @@ impl MachineArgs {
                 Error::new(Kind::Failed, "cannot tell the current directory").because(e)
             });
         }
-        let name = self.image.parse()?;
-        let image = lookup::find(&globals.dirs, &name)?;
-        image.tree().map(Path::to_owned)
+        let found = self.image.parse().and_then(|name| {
+            let image = lookup::find(&globals.dirs, &name)?;
+            image.tree().map(Path::to_owned)
+        });
+        found.map_err(|error| match error.kind() {
+            Kind::NotFound | Kind::Usage => error.hint(self.other_image()),
+            _ => error,
+        })
+    }
+
+    /// What was meant, if not an image of that name.
+    fn other_image(&self) -> String {
+        let image = &self.image;
+        if Path::new(image).is_dir() {
+            format!("a directory is given with a slash: ./{image}")
+        } else {
+            "images are made by `nsrun import FILE NAME`; a directory is given with a slash".into()
+        }
     }
 }
 
@@ -153,18 +175,22 @@ fn capabilities(words: &[String]) -> Result<CapSet> {
     words.join(",").parse()
 }
 
-fn network(text: &str) -> Result<Network, String> {
-    let all = [Network::Host, Network::Private, Network::Veth];
-    all.into_iter()
-        .find(|n| n.word() == text)
-        .ok_or_else(|| "it is one of host, private, veth".to_owned())
+fn networks() -> impl TypedValueParser<Value = Network> {
+    const ALL: [Network; 3] = [Network::Host, Network::Private, Network::Veth];
+    PossibleValuesParser::new(ALL.map(Network::word)).try_map(|word| {
+        let found = ALL.into_iter().find(|network| network.word() == word);
+        found.ok_or("no such network")
+    })
 }
 
-fn resolv_conf(text: &str) -> Result<ResolvConf, String> {
-    match text {
-        "auto" => Ok(ResolvConf::Auto),
-        "off" => Ok(ResolvConf::Off),
-        "copy-host" => Ok(ResolvConf::CopyHost),
-        _ => Err("it is one of auto, off, copy-host".to_owned()),
-    }
+fn resolv_confs() -> impl TypedValueParser<Value = ResolvConf> {
+    const ALL: [(&str, ResolvConf); 3] = [
+        ("auto", ResolvConf::Auto),
+        ("off", ResolvConf::Off),
+        ("copy-host", ResolvConf::CopyHost),
+    ];
+    PossibleValuesParser::new(ALL.map(|(word, _)| word)).try_map(|word| {
+        let found = ALL.into_iter().find(|(name, _)| *name == word);
+        found.map(|(_, mode)| mode).ok_or("no such mode")
+    })
 }

@@ -1,10 +1,12 @@
 //! The verbs, one module each.
 
 pub mod boot;
+pub mod completions;
 pub mod exec;
 pub mod import;
 pub mod list;
 pub mod machine_args;
+pub mod man;
 pub mod run;
 mod start;
 pub mod status;
@@ -12,7 +14,7 @@ pub mod stop;
 
 use std::process::ExitCode;
 
-use nsrun_runtime::{Kind, Result};
+use nsrun_runtime::{Error, Kind, Result};
 
 use crate::args::Command;
 use crate::globals::Globals;
@@ -20,34 +22,47 @@ use crate::report;
 
 /// Exit status of `run` and `exec` for failures of nsrun itself, so that they are not taken for
 /// the command's.
-const OWN_FAILURE: u8 = 125;
+pub(crate) const OWN_FAILURE: u8 = 125;
 
 /// Runs the verb and turns its result into the exit status.
 pub fn dispatch(command: &Command, globals: &Globals) -> ExitCode {
-    match command {
-        Command::Import(args) => own(import::run(args, globals).map(|()| ExitCode::SUCCESS)),
-        Command::ImportFs(args) => own(import::run_fs(args, globals).map(|()| ExitCode::SUCCESS)),
-        Command::Boot(args) => own(boot::run(args, globals)),
-        Command::Run(args) => payloads(run::run(args, globals)),
-        Command::Exec(args) => payloads(exec::run(args, globals)),
-        Command::List(args) => own(list::run(args, globals).map(|()| ExitCode::SUCCESS)),
-        Command::Status(args) => own(status::run(args, globals).map(|()| ExitCode::SUCCESS)),
-        Command::Stop(args) => own(stop::run(args, globals).map(|()| ExitCode::SUCCESS)),
-    }
-}
-
-/// Reports a failure; what succeeded brings its own status.
-fn own(result: Result<ExitCode>) -> ExitCode {
-    result.unwrap_or_else(|error| report::failure(&error))
-}
-
-/// The same for verbs whose status is a command's.
-fn payloads(result: Result<ExitCode>) -> ExitCode {
-    result.unwrap_or_else(|error| {
-        report::print(&error);
-        match error.kind() {
-            kind @ (Kind::NotExecutable | Kind::NoCommand) => kind.exit_status().into(),
-            _ => OWN_FAILURE.into(),
-        }
+    let result = require_root(command).and_then(|()| carry_out(command, globals));
+    result.unwrap_or_else(|error| match command {
+        Command::Run(_) | Command::Exec(_) => commands_failure(&error),
+        _ => report::failure(&error),
     })
+}
+
+fn carry_out(command: &Command, globals: &Globals) -> Result<ExitCode> {
+    match command {
+        Command::Boot(args) => return boot::run(args, globals),
+        Command::Run(args) => return run::run(args, globals),
+        Command::Exec(args) => return exec::run(args, globals),
+        Command::Import(args) => import::run(args, globals),
+        Command::ImportFs(args) => import::run_fs(args, globals),
+        Command::List(args) => list::run(args, globals),
+        Command::Status(args) => status::run(args, globals),
+        Command::Stop(args) => stop::run(args, globals),
+        Command::Man(args) => man::run(args),
+        Command::Completions(args) => completions::run(args),
+    }
+    .map(|()| ExitCode::SUCCESS)
+}
+
+/// Locks, and with them the truth about machines, are root's alone to see.
+fn require_root(command: &Command) -> Result<()> {
+    let for_everybody = matches!(command, Command::Man(_) | Command::Completions(_));
+    if for_everybody || rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    Err(Error::new(Kind::HostLacks, "nsrun needs root privileges").hint("run it with sudo"))
+}
+
+/// Reports a failure of a verb whose status is a command's.
+fn commands_failure(error: &Error) -> ExitCode {
+    report::print(error);
+    match error.kind() {
+        kind @ (Kind::NotExecutable | Kind::NoCommand) => kind.exit_status().into(),
+        _ => OWN_FAILURE.into(),
+    }
 }

@@ -15,11 +15,11 @@ pub struct RunArgs {
     #[command(flatten)]
     machine: MachineArgs,
 
-    /// Run the command as PID 1, without a small init that reaps for it
+    /// Run the command as PID 1 itself, without a small init above it
     #[arg(long)]
     pid1: bool,
 
-    /// Directory that the command starts in
+    /// Start the command in DIR, a path in the machine [default: /]
     #[arg(long, alias = "chdir", value_name = "DIR")]
     workdir: Option<String>,
 

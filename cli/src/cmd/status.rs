@@ -9,7 +9,7 @@ use crate::report;
 /// Arguments of `status`.
 #[derive(clap::Args, Debug)]
 pub struct StatusArgs {
-    /// Name of the machine
+    /// The machine's name
     #[arg(value_name = "NAME")]
     machine: MachineName,
 }

@@ -8,19 +8,23 @@ use nsrun_runtime::{MachineName, Result};
 use crate::globals::Globals;
 use crate::report;
 
+/// A year: what is asked for in seconds is not meant to be longer.
+const LONGEST: u64 = 365 * 24 * 60 * 60;
+
 /// Arguments of `stop`.
 #[derive(clap::Args, Debug)]
 pub struct StopArgs {
-    /// Name of the machine
+    /// The machine's name
     #[arg(value_name = "NAME")]
     machine: MachineName,
 
-    /// Kill at once instead of asking
+    /// Kill the machine at once instead of asking it
     #[arg(long)]
     kill: bool,
 
-    /// Seconds that the machine gets before it is killed
-    #[arg(long, value_name = "SECONDS", default_value_t = 90)]
+    /// Kill the machine if it has not stopped after SECONDS
+    #[arg(long, value_name = "SECONDS", default_value_t = 90,
+        value_parser = clap::value_parser!(u64).range(..=LONGEST))]
     timeout: u64,
 }
 

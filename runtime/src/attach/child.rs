@@ -40,8 +40,8 @@ pub(super) const STEPS: &[&str] = &[
     "join a new session keyring",
     "change to the working directory",
     "make a session",
-    "keep the container's capabilities",
     "filter system calls",
+    "keep the container's capabilities",
     "close all but the standard streams on exec",
     "execute the program",
 ];
@@ -102,8 +102,9 @@ fn join(
     next(sys::process::new_session_keyring().map_err(errno))?;
     next(rustix::process::chdir(script.workdir.as_c_str()))?;
     next(process::session(console.as_ref()))?;
-    next(process::keep_capabilities(script.capabilities))?;
+    // In this order: a filter takes CAP_SYS_ADMIN to install.
     next(restrict(script))?;
+    next(process::keep_capabilities(script.capabilities))?;
     next(sys::process::close_on_exec_from(3).map_err(errno))?;
     next(Err(errno(sys::exec::execve(
         &script.program,

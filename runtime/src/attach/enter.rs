@@ -47,11 +47,14 @@ pub struct Command {
 /// [`Kind::NotFound`] if no machine of that name runs; [`Kind::NoCommand`] and
 /// [`Kind::NotExecutable`] if the command cannot be executed.
 pub fn exec(dirs: &Dirs, name: &MachineName, command: &Command) -> Result<u8> {
-    let store = Store::new(dirs, Arc::new(Cgroups::probe()?));
+    let cgroups = Arc::new(Cgroups::probe()?);
+    let store = Store::new(dirs, cgroups.clone());
     let machine = running(&store, name)?;
     let (record, leader) = parts(&machine, name)?;
+    if record.range.is_none() {
+        crate::sys::seal::ensure().cannot(|| "go on as a sealed copy of nsrun")?;
+    }
     let script = script(record, &leader, command)?;
-    let cgroups = Cgroups::probe()?;
     let cgroup = cgroups.open(record)?.ok_or_else(|| not_running(name))?;
     let mut session = Session::open(if command.terminal {
         ConsoleMode::detect()

@@ -143,7 +143,7 @@ fn terminal() -> Option<String> {
 }
 
 /// A random id in the form of version 4 of RFC 9562.
-fn random_id() -> Result<[u8; 16]> {
+pub(crate) fn random_id() -> Result<[u8; 16]> {
     let mut id = [0; 16];
     rustix::rand::getrandom(&mut id, rustix::rand::GetRandomFlags::empty())
         .cannot(|| "get random bytes from the kernel")?;

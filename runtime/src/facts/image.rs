@@ -127,7 +127,7 @@ impl ImageFacts {
             has_os_release: root.has("etc/os-release") || root.has("usr/lib/os-release"),
             is_nixos,
             zone_file: zone.is_some_and(|z| root.has(&format!("etc/{z}"))),
-            needs_nesting: has_systemd_247(root),
+            needs_nesting: matches!(request.mode, Start::Boot { .. }) && has_systemd_247(root),
             program: None,
         };
         facts.program = match &request.mode {

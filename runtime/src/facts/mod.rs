@@ -5,5 +5,6 @@ mod image;
 mod program;
 
 pub use self::host::HostFacts;
+pub(crate) use self::host::random_id;
 pub use self::image::ImageFacts;
 pub(crate) use self::image::ImageRoot;

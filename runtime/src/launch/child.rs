@@ -14,6 +14,7 @@ use super::slot::{Slot, Slots};
 use super::wire::{self, Kind, Message};
 use super::{mounts, nodes, process, stub};
 use crate::sys;
+use crate::sys::trees::{Crossing, clone_locked};
 
 /// Status of a child that could not become the payload.
 const SETUP_FAILED: i32 = 125;
@@ -26,10 +27,13 @@ pub(crate) fn run(script: &Script, control: OwnedFd) -> ! {
         script,
         slots,
         helper: None,
+        may_start: false,
     };
     for (index, step) in script.child.iter().enumerate() {
         let checked = script.fault.check(Role::Child, index);
-        let result = checked.and_then(|()| child.act(&step.op));
+        let result = checked
+            .and_then(|()| child.act(&step.op))
+            .or_else(|errno| child.act_otherwise(&step.op, errno));
         if let Err(errno) = result
             && !tolerates(step.need, errno)
         {
@@ -53,6 +57,8 @@ struct Child<'a> {
     script: &'a Script,
     slots: Slots,
     helper: Option<i32>,
+    /// The word to start came while something else was waited for.
+    may_start: bool,
 }
 
 impl Child<'_> {
@@ -151,23 +157,56 @@ impl Child<'_> {
     }
 
     fn await_start(&mut self) -> Result<(), Errno> {
-        let received = wire::receive(self.slots.get(Slot::Control)?)?;
         if let Some(helper) = self.helper.take() {
             sys::trees::reap(helper);
         }
-        match received {
-            Some((message, _)) if message.kind == Kind::Start => Ok(()),
-            Some(_) => Err(Errno::PROTO),
-            None => Err(Errno::PIPE),
+        let control = self.slots.get(Slot::Control)?;
+        if !self.may_start {
+            let (message, _) = wire::receive(control)?.ok_or(Errno::PIPE)?;
+            if message.kind != Kind::Start {
+                return Err(Errno::PROTO);
+            }
         }
+        // The word may have lain there for a while, and its sender may be dead: then nothing
+        // would end the payload.
+        wire::ensure_peer(control)
     }
 
     fn lock_trees(&mut self, paths: &[std::ffi::CString; 2], into: [Slot; 2]) -> Result<(), Errno> {
         let [first, second] = paths;
-        let locked = sys::trees::clone_locked([first, second]).map_err(errno)?;
+        let locked = clone_locked([first, second], Crossing::Nested).map_err(errno)?;
         self.helper = Some(locked.helper);
         for (slot, tree) in into.into_iter().zip(locked.trees) {
             self.slots.put(slot, tree);
+        }
+        Ok(())
+    }
+
+    /// The second way of an operation that has one.
+    fn act_otherwise(&mut self, op: &Op, errno: Errno) -> Result<(), Errno> {
+        match (op, errno) {
+            // Limits on user namespaces of a host, or of a security module.
+            (Op::LockTrees { into, .. }, Errno::PERM | Errno::NOSPC) => self.ask_for_locks(*into),
+            _ => Err(errno),
+        }
+    }
+
+    fn ask_for_locks(&mut self, into: [Slot; 2]) -> Result<(), Errno> {
+        let control = self.slots.get(Slot::Control)?;
+        wire::send(control, Message::plain(Kind::Lock), &[])?;
+        let (mut message, mut fds) = wire::receive(control)?.ok_or(Errno::PIPE)?;
+        if message.kind == Kind::Start {
+            self.may_start = true;
+            (message, fds) = wire::receive(control)?.ok_or(Errno::PIPE)?;
+        }
+        let mut trees = fds.into_iter().flatten();
+        match message.kind {
+            Kind::Lock => {}
+            Kind::Failed => return Err(Errno::from_raw_os_error(message.errno)),
+            _ => return Err(Errno::PROTO),
+        }
+        for slot in into {
+            self.slots.put(slot, trees.next().ok_or(Errno::PROTO)?);
         }
         Ok(())
     }

@@ -16,4 +16,3 @@ pub(crate) mod wire;
 
 pub(crate) use self::compile::compile;
 pub(crate) use self::parent::{Host, Launched, launch};
-pub(crate) use self::script::Script;

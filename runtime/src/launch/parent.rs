@@ -21,6 +21,7 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::facts::ImageRoot;
 use crate::sys::clone::{self, Side};
 use crate::sys::ns::{self, Namespace};
+use crate::sys::trees::{Crossing, clone_locked};
 
 /// How long the child may take to build the machine. It needs milliseconds; a file system
 /// that hangs needs forever.
@@ -186,6 +187,11 @@ impl Launcher<'_> {
             | OpenTreeFlags::AT_RECURSIVE;
         let tree = rustix::mount::open_tree(self.root, c"", flags)
             .cannot(|| "clone the mount of the image")?;
+        // A clone of a shared mount is its peer: what the child mounts in it would appear on
+        // the host, where systemd shares all mounts.
+        let private = MountPropagationFlags::PRIVATE;
+        crate::sys::mount::set_attributes(tree.as_fd(), true, MountAttrFlags::empty(), private)
+            .cannot(|| "cut the mount of the image off from the host's")?;
         if shifted {
             let (pid, pidfd) = self.identity()?;
             let userns = ns::open(pidfd, pid, Namespace::User)
@@ -193,12 +199,11 @@ impl Launcher<'_> {
             crate::sys::mount::idmap(tree.as_fd(), true, userns.as_fd())
                 .map_err(|error| explain_idmap(error, tree.as_fd()))?;
         }
-        if read_only {
-            let set = MountAttrFlags::MOUNT_ATTR_RDONLY;
-            let keep = MountPropagationFlags::empty();
-            crate::sys::mount::set_attributes(tree.as_fd(), true, set, keep)
-                .cannot(|| "make the image read-only")?;
-        }
+        // A clone of a shared mount is its peer: what the child mounts in it would show up on the host.
+        let mut set = MountAttrFlags::empty();
+        set.set(MountAttrFlags::MOUNT_ATTR_RDONLY, read_only);
+        crate::sys::mount::set_attributes(tree.as_fd(), true, set, MountPropagationFlags::PRIVATE)
+            .cannot(|| "cut the image's mount off from the host's")?;
         self.trees.push(tree);
         Ok(())
     }
@@ -233,6 +238,10 @@ impl Launcher<'_> {
 
     fn await_ready(&mut self) -> Result<()> {
         match self.listen()? {
+            Some((message, _)) if message.kind == Word::Lock => {
+                self.lock_trees()?;
+                self.await_ready()
+            }
             Some((message, fds)) if message.kind == Word::Ready => {
                 self.handed_over = Some(fds);
                 Ok(())
@@ -240,6 +249,19 @@ impl Launcher<'_> {
             Some((message, _)) => Err(self.explain(message)),
             None => Err(self.explain_end()),
         }
+    }
+
+    /// Does for the child what the host forbids it to do: crossing into its mount namespace from
+    /// the initial user namespace locks the mounts too.
+    fn lock_trees(&self) -> Result<()> {
+        let (_, pidfd) = self.identity()?;
+        let paths = [c"/proc", c"/sys"];
+        let locked = clone_locked(paths, Crossing::Copy(pidfd))
+            .cannot(|| "lock the mounts below /proc and /sys")?;
+        let [proc, sys] = &locked.trees;
+        let sent = self.say(Word::Lock, &[proc.as_fd(), sys.as_fd()]);
+        crate::sys::trees::reap(locked.helper);
+        sent
     }
 
     /// The control socket is closed by `execve`, so its end is the payload's beginning.

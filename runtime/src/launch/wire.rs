@@ -7,6 +7,7 @@ use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -31,6 +32,9 @@ pub(crate) enum Kind {
     Start = 3,
     /// Child to parent: an operation failed.
     Failed = 4,
+    /// Child to parent: the kernel refuses a nested user namespace, so lock the mounts for me.
+    /// Parent to child: here they are.
+    Lock = 5,
 }
 
 /// One message without its descriptors.
@@ -71,6 +75,7 @@ impl Message {
             2 => Kind::Ready,
             3 => Kind::Start,
             4 => Kind::Failed,
+            5 => Kind::Lock,
             _ => return None,
         };
         Some(Self {
@@ -135,6 +140,16 @@ pub(crate) fn receive(socket: BorrowedFd<'_>) -> Result<Option<(Message, Fds)>, 
     }
 }
 
+/// Fails if the other side has ended.
+pub(crate) fn ensure_peer(socket: BorrowedFd<'_>) -> Result<(), Errno> {
+    let mut fds = [PollFd::new(&socket, PollFlags::RDHUP)];
+    let now = Timespec::default();
+    match poll(&mut fds, Some(&now))? {
+        0 => Ok(()),
+        _ => Err(Errno::PIPE),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,6 +180,16 @@ mod tests {
         let (a, b) = pair();
         drop(a);
         assert!(receive(b.as_fd()).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_dead_sender_is_noticed_behind_its_last_message() {
+        let (a, b) = pair();
+        send(a.as_fd(), Message::plain(Kind::Start), &[]).unwrap();
+        assert_eq!(ensure_peer(b.as_fd()), Ok(()));
+        drop(a);
+        assert!(receive(b.as_fd()).unwrap().is_some());
+        assert_eq!(ensure_peer(b.as_fd()), Err(Errno::PIPE));
     }
 
     #[test]

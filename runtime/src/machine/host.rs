@@ -20,6 +20,11 @@ impl Cgroups {
         cgroup::Host::probe().map(Self)
     }
 
+    /// What was seen of them.
+    pub(super) fn host(&self) -> &cgroup::Host {
+        &self.0
+    }
+
     /// The directory of a cgroup that is named by its path below the root of the hierarchy.
     pub(crate) fn absolute(&self, below: &Path) -> Option<PathBuf> {
         Some(self.0.layout.mount()?.point.join(below))

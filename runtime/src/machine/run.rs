@@ -8,15 +8,15 @@ use super::network::Link;
 use crate::cgroup::Scope;
 use crate::error::{Context, Result};
 use crate::facts::ImageRoot;
-use crate::launch::{self, Launched, Script};
-use crate::plan::Plan;
+use crate::launch::{self, Launched};
+use crate::plan::{Plan, new_id};
 use crate::range::Range;
-use crate::state::{Claim, Item, PidFd, Record, Store};
+use crate::state::{Claim, Incarnation, Item, PidFd, Record, Store};
 use crate::supervise::{self, Config, Outcome, Payload, Session, Status};
 
 /// What all runs of a machine share.
 pub(super) struct Machine<'a> {
-    pub(super) plan: &'a Plan,
+    pub(super) plan: Plan,
     pub(super) root: &'a ImageRoot,
     pub(super) range: Option<Range>,
     pub(super) warn: &'a mut dyn FnMut(&str),
@@ -30,10 +30,11 @@ pub(super) struct Machine<'a> {
 
 impl Machine<'_> {
     /// Launches the payload and supervises it.
-    pub(super) fn run(&mut self, script: &Script, session: &mut Session) -> Result<Outcome> {
+    pub(super) fn run(&mut self, session: &mut Session) -> Result<Outcome> {
+        let script = launch::compile(&self.plan, self.range, self.claim.path())?;
         let payload = self.scope.payload().try_clone_to_owned();
         let payload = payload.cannot(|| "duplicate the descriptor of the cgroup")?;
-        let launched = launch::launch(script, self.root, payload, self)?;
+        let launched = launch::launch(&script, self.root, payload, self)?;
         self.supervise(launched, session)
     }
 
@@ -43,6 +44,14 @@ impl Machine<'_> {
         let removed = self.scope.remove(deadline);
         self.claim.end()?;
         removed
+    }
+
+    /// What tells this run of the machine from the one before.
+    pub(super) fn begin_anew(&mut self) -> Result<()> {
+        self.record.incarnation = Incarnation::new()?;
+        self.record.leader = None;
+        self.plan.boot_id = new_id()?;
+        Ok(())
     }
 
     /// Lets go of the link of a run that has ended, so that the next run has its name.
@@ -89,6 +98,10 @@ impl supervise::Host for Machine<'_> {
     }
 
     fn record(&mut self, status: &Status) {
+        if status.phase == supervise::Phase::Ended {
+            // The record goes with the machine, or the next run writes its own.
+            return;
+        }
         self.record.ready = status.phase == supervise::Phase::Running;
         self.record.status.clone_from(&status.text);
         // A full /run must not end a machine; the lock and the process tell what is true.
@@ -100,7 +113,7 @@ impl launch::Host for Machine<'_> {
     fn cgroup(&mut self) -> Result<()> {
         let owner = self.range.map_or(0, Range::base);
         self.scope.delegate(owner, owner)?;
-        if let Some(warning) = devices::restrict(&self.scope, self.plan, self.range.is_some())? {
+        if let Some(warning) = devices::restrict(&self.scope, &self.plan, self.range.is_some())? {
             (self.warn)(&warning);
         }
         if self.plan.boots {

@@ -12,7 +12,6 @@ use crate::cgroup::{self, Scope};
 use crate::dirs::Dirs;
 use crate::error::{Context, Result};
 use crate::facts::ImageRoot;
-use crate::launch;
 use crate::lock::{ImageLocks, Mode};
 use crate::plan::{Console, Plan, Request};
 use crate::range::{PrivateUsers, Range, Ranges, owner_base};
@@ -42,52 +41,58 @@ pub fn start(
     options: StartOptions,
     warn: &mut dyn FnMut(&str),
 ) -> Result<Outcome> {
+    if request.users == PrivateUsers::No {
+        crate::sys::seal::ensure().cannot(|| "go on as a sealed copy of nsrun")?;
+    }
     let (root, plan) = prepare(request)?;
     if let Some(warning) = root::check(&plan.root, options.allow_unsafe_root)? {
         warn(&warning);
     }
     plan.warnings.iter().for_each(|warning| warn(warning));
-    let cgroups = cgroup::Host::probe()?;
+    let cgroups = Arc::new(Cgroups::probe()?);
     // From here on signals wait until the machine can be told of them.
     let mut session = Session::open(console_mode(&plan))?;
-    let store = Store::new(dirs, Arc::new(Cgroups::probe()?));
+    let store = Store::new(dirs, cgroups.clone());
+    for swept in store.sweep_machines()? {
+        if let Err(error) = swept.result {
+            warn(&format!(
+                "cannot clear up what is left of {}: {error}",
+                swept.name
+            ));
+        }
+    }
     let mut claim = store.claim(&plan.machine)?;
     claim.lock_image(&ImageLocks::of(&plan.root)?, lock_mode(&plan))?;
     let range = range(&plan, &root, &mut claim)?;
-    let mut scope = make_scope(&plan, &cgroups, &mut claim)?;
+    let mut scope = make_scope(&plan, cgroups.host(), &mut claim)?;
     if plan.boots {
         scope.enter_supervisor()?;
     }
-    let record = record(&plan, range, scope.path(), &cgroups)?;
-    let script = launch::compile(&plan, range, claim.path())?;
+    let record = record(&plan, range, scope.path(), cgroups.host())?;
     let machine = Machine {
         range,
         warn,
         store,
         link: None,
-        plan: &plan,
+        plan,
         root: &root,
         claim,
         scope,
         record,
     };
-    to_the_end(machine, &script, &mut session)
+    to_the_end(machine, &mut session)
 }
 
-fn to_the_end(
-    mut machine: Machine<'_>,
-    script: &launch::Script,
-    session: &mut Session,
-) -> Result<Outcome> {
+fn to_the_end(mut machine: Machine<'_>, session: &mut Session) -> Result<Outcome> {
     loop {
-        let outcome = machine.run(script, session)?;
+        let outcome = machine.run(session)?;
         if !outcome.wants_reboot() || session.stop_requested() {
             machine.end(Instant::now() + PATIENCE)?;
             return Ok(outcome);
         }
         machine.scope.renew_payload(Instant::now() + PATIENCE)?;
         machine.retire_link()?;
-        machine.record.incarnation = Incarnation::new()?;
+        machine.begin_anew()?;
     }
 }
 

@@ -41,8 +41,8 @@ pub enum Stopped {
 /// # Errors
 /// [`Kind::NotFound`] if it does not run; [`Kind::Busy`] if it cannot be ended.
 pub fn stop(dirs: &Dirs, name: &MachineName, options: StopOptions) -> Result<Stopped> {
-    let cgroups = Cgroups::probe()?;
-    let store = Store::new(dirs, Arc::new(Cgroups::probe()?));
+    let cgroups = Arc::new(Cgroups::probe()?);
+    let store = Store::new(dirs, cgroups.clone());
     let machine = store.machine(name)?.ok_or_else(|| absent(name))?;
     match machine.state()? {
         State::Dead => {

@@ -96,8 +96,8 @@ pub fn list(dirs: &Dirs) -> Result<Listing> {
 /// # Errors
 /// [`Kind::NotFound`] if there is none of that name.
 pub fn status(dirs: &Dirs, name: &MachineName) -> Result<Detail> {
-    let cgroups = Cgroups::probe()?;
-    let store = Store::new(dirs, Arc::new(Cgroups::probe()?));
+    let cgroups = Arc::new(Cgroups::probe()?);
+    let store = Store::new(dirs, cgroups.clone());
     let machine = store.machine(name)?.ok_or_else(|| absent(name))?;
     let summary = summary(&machine)?;
     if summary.state == State::Dead {

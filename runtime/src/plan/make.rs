@@ -147,6 +147,11 @@ pub(crate) fn parse_id(text: &str) -> Option<[u8; 16]> {
     (id != 0).then(|| id.to_be_bytes())
 }
 
+/// A new random id, in dashed form.
+pub(crate) fn new_id() -> Result<String> {
+    crate::facts::random_id().map(|id| dashed(&id))
+}
+
 fn dashed(id: &[u8; 16]) -> String {
     let hex: String = id.iter().map(|b| format!("{b:02x}")).collect();
     let parts = [

@@ -13,7 +13,7 @@ use rustix::process::Resource;
 
 pub(crate) use self::env::search_path;
 pub use self::make::make;
-pub(crate) use self::make::parse_id;
+pub(crate) use self::make::{new_id, parse_id};
 pub use self::request::{Mode, Request, ResolvConf};
 use crate::caps::CapSet;
 use crate::name::MachineName;

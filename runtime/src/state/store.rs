@@ -188,6 +188,16 @@ impl Store {
     /// # Errors
     /// If the machines cannot be listed, or a retired link cannot be deleted.
     pub fn sweep_all(&self) -> Result<Vec<Swept>> {
+        let swept = self.sweep_machines()?;
+        self.host.delete_retired_links(TAG)?;
+        Ok(swept)
+    }
+
+    /// The same without the links, which cost a round through the kernel's list of them.
+    ///
+    /// # Errors
+    /// If the machines cannot be listed.
+    pub fn sweep_machines(&self) -> Result<Vec<Swept>> {
         let mut names = self.entries()?;
         names.sort();
         let sweep = |name: String| Swept {
@@ -198,7 +208,6 @@ impl Store {
         if let Some(run) = Dir::open_at(&self.run)? {
             Turn::sweep(&run)?;
         }
-        self.host.delete_retired_links(TAG)?;
         Ok(swept)
     }
 

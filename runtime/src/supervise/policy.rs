@@ -51,7 +51,7 @@ impl Config {
         Self {
             stop: StopBy::Signal(Signal::HALT),
             patience: None,
-            ready: ReadyWhen::Started,
+            ready: ReadyWhen::Announced,
             stalled: Stalled::DropAfter(Duration::from_secs(1)),
             namespaced: true,
         }
@@ -62,6 +62,7 @@ impl Config {
     pub fn run() -> Self {
         Self {
             stop: StopBy::Forward,
+            ready: ReadyWhen::Started,
             stalled: Stalled::HoldBack,
             ..Self::boot()
         }

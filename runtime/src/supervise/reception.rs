@@ -14,11 +14,14 @@ use super::signal::Signal;
 pub(crate) enum Reception {
     /// It would be dropped. Also the answer of a process that has ended.
     Lost,
-    /// It is blocked. Most who block it read it from a descriptor, as systemd does; but some shells
-    /// block every signal for the moment in which they start a command, and would lose it after that.
-    Blocked,
+    /// It is blocked, and the process is doing something. That may be systemd, which reads its signals
+    /// from a descriptor in its own time; or a shell that blocks all signals while it starts a command
+    /// (in vfork(2), an uninterruptible sleep) and loses them afterwards.
+    Busy,
     /// It is blocked, and one that was sent before has not been taken yet.
     Pending,
+    /// It is blocked, none is pending, and the process waits for something to happen.
+    Awaited,
     /// It has a handler.
     Handled,
 }
@@ -56,21 +59,26 @@ impl ProcessStatus {
 /// Reads it from a proc_pid_status(5) text.
 fn reception(status: &str, signal: Signal) -> Reception {
     let bit = 1_u64 << (signal.number() - 1);
-    let set = |key| mask(status, key).is_some_and(|mask| mask & bit != 0);
+    let set = |key| {
+        let mask = value(status, key).and_then(|text| u64::from_str_radix(text, 16).ok());
+        mask.is_some_and(|mask| mask & bit != 0)
+    };
     if set("SigCgt:") {
         Reception::Handled
     } else if !set("SigBlk:") {
         Reception::Lost
     } else if set("ShdPnd:") {
         Reception::Pending
+    } else if value(status, "State:").is_some_and(|state| state.starts_with('S')) {
+        Reception::Awaited
     } else {
-        Reception::Blocked
+        Reception::Busy
     }
 }
 
-fn mask(status: &str, key: &str) -> Option<u64> {
-    let value = status.lines().find_map(|line| line.strip_prefix(key))?;
-    u64::from_str_radix(value.trim(), 16).ok()
+fn value<'a>(status: &'a str, key: &str) -> Option<&'a str> {
+    let mut lines = status.lines();
+    lines.find_map(|line| line.strip_prefix(key)).map(str::trim)
 }
 
 #[cfg(test)]
@@ -78,7 +86,7 @@ mod tests {
     use super::*;
 
     /// systemd as PID 1 reads its signals from a descriptor: all are blocked. A SIGHUP is on its way.
-    const SYSTEMD: &str = "Name:\tsystemd\nSigPnd:\t0000000000000000\nShdPnd:\t0000000000000001\n\
+    const SYSTEMD: &str = "Name:\tsystemd\nState:\tS (sleeping)\nSigPnd:\t0000000000000000\nShdPnd:\t0000000000000001\n\
         SigBlk:\t7fe3c0fe28014a03\nSigIgn:\t0000000000001000\nSigCgt:\t00000001000004ec\n";
     /// A shell that runs a script waits for its children only.
     const SHELL: &str = "Name:\tbash\nSigPnd:\t0000000000000000\nShdPnd:\t0000000000000000\n\
@@ -86,7 +94,7 @@ mod tests {
 
     #[test]
     fn systemd_takes_the_halt_signal() {
-        assert_eq!(reception(SYSTEMD, Signal::HALT), Reception::Blocked);
+        assert_eq!(reception(SYSTEMD, Signal::HALT), Reception::Awaited);
         assert_eq!(reception(SYSTEMD, Signal::HUP), Reception::Pending);
     }
 
@@ -94,6 +102,12 @@ mod tests {
     fn a_shell_loses_it() {
         assert_eq!(reception(SHELL, Signal::HALT), Reception::Lost);
         assert_eq!(reception(SHELL, Signal::TERM), Reception::Lost);
+    }
+
+    #[test]
+    fn a_shell_that_starts_a_command_is_busy() {
+        let status = "State:\tD (disk sleep)\nSigBlk:\tffffffffffffffff\n";
+        assert_eq!(reception(status, Signal::HALT), Reception::Busy);
     }
 
     #[test]
@@ -106,7 +120,7 @@ mod tests {
     fn the_highest_signal_has_the_highest_bit() {
         let status = "SigBlk:\t8000000000000000\n";
         let highest = Signal::new(64).unwrap();
-        assert_eq!(reception(status, highest), Reception::Blocked);
+        assert_eq!(reception(status, highest), Reception::Busy);
     }
 
     #[test]

@@ -11,10 +11,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// script that starts it.
 const HOLD: Duration = Duration::from_millis(500);
 
-/// How often a PID 1 that blocks the signal has to be seen to go on doing so before it counts as one
-/// that reads it from a descriptor.
-const CONFIRM: u8 = 3;
-/// How often one is looked at that has not come to take it.
+/// When it is seen whether the signal was taken, once sent to a PID 1 that only blocks it.
+const TAKEN_BY: Duration = Duration::from_millis(7);
+/// How often one is looked at that has not come to take it for a while.
 const BUSY: Duration = Duration::from_millis(100);
 
 /// What a further request does.
@@ -66,7 +65,8 @@ enum State {
         signal: Signal,
         since: Instant,
         next: Instant,
-        looks: u8,
+        /// It was seen to wait, with nothing pending.
+        awaited: bool,
     },
     /// It has been taken.
     Asked {
@@ -112,35 +112,66 @@ impl StopLadder {
     /// Takes the answer to [`Rung::Look`].
     pub(crate) fn seen(&mut self, reception: Reception, now: Instant) -> Rung {
         match self.state {
-            State::Held { signal, since, .. } => match reception {
-                Reception::Lost if now >= since + HOLD => return self.kill(Reason::WouldBeLost),
-                Reception::Lost => self.hold(signal, since, now),
-                Reception::Handled => {
-                    self.state = State::Asked { since: now };
-                    return Rung::Ask(signal);
-                }
-                Reception::Blocked | Reception::Pending => {
-                    self.watch(signal, since, now + LOOK_AGAIN, 1);
-                    return Rung::Ask(signal);
-                }
-            },
-            State::Sent {
-                signal,
-                since,
-                looks,
-                ..
-            } => match reception {
-                // It was unblocked without anybody waiting for it.
-                Reception::Lost => self.hold(signal, since, now),
-                Reception::Pending => self.watch(signal, since, now + BUSY, 0),
-                Reception::Blocked if looks < CONFIRM => {
-                    self.watch(signal, since, now + LOOK_AGAIN, looks + 1);
-                }
-                Reception::Blocked | Reception::Handled => {
-                    self.state = State::Asked { since: now };
-                }
-            },
-            State::Idle | State::Asked { .. } | State::Killed => {}
+            State::Held { signal, since, .. } => self.seen_held(signal, since, reception, now),
+            State::Sent { signal, .. } => self.seen_sent(signal, reception, now),
+            State::Idle | State::Asked { .. } | State::Killed => Rung::Wait,
+        }
+    }
+
+    fn seen_held(
+        &mut self,
+        signal: Signal,
+        since: Instant,
+        reception: Reception,
+        now: Instant,
+    ) -> Rung {
+        match reception {
+            Reception::Lost if now >= since + HOLD => return self.kill(Reason::WouldBeLost),
+            Reception::Lost => {
+                self.hold(signal, since, now);
+                return Rung::Wait;
+            }
+            Reception::Handled => self.state = State::Asked { since },
+            Reception::Busy | Reception::Pending | Reception::Awaited => {
+                self.state = State::Sent {
+                    signal,
+                    since,
+                    next: now + TAKEN_BY,
+                    awaited: false,
+                };
+            }
+        }
+        Rung::Ask(signal)
+    }
+
+    fn seen_sent(&mut self, signal: Signal, reception: Reception, now: Instant) -> Rung {
+        let State::Sent {
+            since,
+            next,
+            awaited,
+            ..
+        } = &mut self.state
+        else {
+            return Rung::Wait;
+        };
+        let since = *since;
+        match reception {
+            // It was unblocked without anybody waiting for it.
+            Reception::Lost => self.hold(signal, since, now),
+            // Whether that was in time for the handler cannot be seen. Twice is better than never.
+            Reception::Handled => {
+                self.state = State::Asked { since };
+                return Rung::Ask(signal);
+            }
+            Reception::Pending if now >= since + HOLD => *next = now + BUSY,
+            Reception::Pending => *next = now + TAKEN_BY,
+            Reception::Busy => *next = now + LOOK_AGAIN,
+            // Once might be chance.
+            Reception::Awaited if !*awaited => {
+                *awaited = true;
+                *next = now + TAKEN_BY;
+            }
+            Reception::Awaited => self.state = State::Asked { since },
         }
         Rung::Wait
     }
@@ -181,15 +212,6 @@ impl StopLadder {
             signal,
             since,
             next: (now + LOOK_AGAIN).min(since + HOLD),
-        };
-    }
-
-    fn watch(&mut self, signal: Signal, since: Instant, next: Instant, looks: u8) {
-        self.state = State::Sent {
-            signal,
-            since,
-            next,
-            looks,
         };
     }
 
@@ -314,26 +336,27 @@ mod tests {
     fn sent(t0: Instant) -> StopLadder {
         let mut ladder = StopLadder::new(Some(ms(10_000)));
         ladder.request(HALT, Repeat::Kills, t0);
-        assert_eq!(ladder.seen(Reception::Blocked, t0), Rung::Ask(HALT));
+        assert_eq!(ladder.seen(Reception::Busy, t0), Rung::Ask(HALT));
         ladder
     }
 
     #[test]
-    fn who_goes_on_blocking_the_signal_has_taken_it() {
+    fn who_waits_again_with_nothing_pending_has_taken_it() {
         let t0 = Instant::now();
         let mut ladder = sent(t0);
-        let mut now = t0;
-        for reception in [Reception::Pending, Reception::Blocked, Reception::Blocked] {
-            now = ladder.wake_at().unwrap();
-            assert_eq!(ladder.tick(now), Rung::Look(HALT));
+        for reception in [
+            Reception::Pending,
+            Reception::Busy,
+            Reception::Awaited,
+            Reception::Awaited,
+        ] {
+            let now = ladder.wake_at().unwrap();
+            assert_eq!(ladder.tick(now), Rung::Look(HALT), "{reception:?}");
             assert_eq!(ladder.seen(reception, now), Rung::Wait);
-        }
-        for _ in 0..CONFIRM {
-            ladder.seen(Reception::Blocked, now);
         }
         assert_eq!(
             ladder.wake_at(),
-            Some(now + ms(10_000)),
+            Some(t0 + ms(10_000)),
             "only patience is left"
         );
     }
@@ -345,6 +368,16 @@ mod tests {
         assert_eq!(ladder.seen(Reception::Lost, t0 + ms(20)), Rung::Wait);
         let second = ladder.seen(Reception::Handled, t0 + ms(40));
         assert_eq!(second, Rung::Ask(HALT));
+    }
+
+    #[test]
+    fn who_only_now_handles_it_is_sent_it_again() {
+        let t0 = Instant::now();
+        let mut ladder = sent(t0);
+        assert_eq!(ladder.seen(Reception::Pending, t0 + ms(7)), Rung::Wait);
+        let again = ladder.seen(Reception::Handled, t0 + ms(14));
+        assert_eq!(again, Rung::Ask(HALT));
+        assert_eq!(ladder.wake_at(), Some(t0 + ms(10_000)));
     }
 
     #[test]
@@ -372,7 +405,8 @@ mod tests {
     fn any_reception() -> impl Strategy<Value = Reception> {
         prop::sample::select(vec![
             Reception::Lost,
-            Reception::Blocked,
+            Reception::Busy,
+            Reception::Awaited,
             Reception::Pending,
             Reception::Handled,
         ])

@@ -25,11 +25,16 @@ impl CVec {
             _owned: owned,
         }
     }
+
+    /// The array, valid as long as `self`.
+    pub(super) fn as_ptr(&self) -> *const *const c_char {
+        self.pointers.as_ptr()
+    }
 }
 
 /// Replaces the process image; returns only to say why it could not.
 pub(crate) fn execve(path: &CStr, argv: &CVec, env: &CVec) -> io::Error {
     // SAFETY: `path` is NUL-terminated, both vectors are NULL-terminated arrays of valid C strings.
-    unsafe { libc::execve(path.as_ptr(), argv.pointers.as_ptr(), env.pointers.as_ptr()) };
+    unsafe { libc::execve(path.as_ptr(), argv.as_ptr(), env.as_ptr()) };
     io::Error::last_os_error()
 }

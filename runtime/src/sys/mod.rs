@@ -14,6 +14,7 @@ pub(crate) mod ofd;
 pub(crate) mod pidfd;
 pub(crate) mod process;
 pub(crate) mod readiness;
+pub(crate) mod seal;
 pub(crate) mod seccomp;
 pub(crate) mod signal;
 #[cfg(test)]

@@ -7,15 +7,27 @@
 
 use std::ffi::{CStr, c_int, c_void};
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
+
+use nix::sched::CloneFlags;
 
 /// How many trees one helper clones.
 pub(crate) const COUNT: usize = 2;
 
 const STACK: usize = 16 * 1024;
 
+/// How the helper gets into a mount namespace of another user namespace's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Crossing<'a> {
+    /// Down: into a user namespace below the caller's, with a copy of the caller's mounts.
+    Nested,
+    /// Up: from the initial user namespace into a copy of this mount namespace of a container's.
+    Copy(BorrowedFd<'a>),
+}
+
 struct Task<'a> {
     paths: [&'a CStr; COUNT],
+    copy: Option<BorrowedFd<'a>>,
     fds: [c_int; COUNT],
     errno: c_int,
 }
@@ -28,21 +40,22 @@ pub(crate) struct Locked {
 }
 
 /// Clones the mount trees at `paths`, with everything below them locked. Allocates nothing.
-pub(crate) fn clone_locked(paths: [&CStr; COUNT]) -> io::Result<Locked> {
+pub(crate) fn clone_locked(paths: [&CStr; COUNT], crossing: Crossing<'_>) -> io::Result<Locked> {
     #[repr(align(16))]
     struct Stack([u8; STACK]);
     let mut stack = Stack([0; STACK]);
+    let (namespaces, copy) = match crossing {
+        Crossing::Nested => (libc::CLONE_NEWUSER | libc::CLONE_NEWNS, None),
+        Crossing::Copy(mounts) => (0, Some(mounts)),
+    };
     let mut task = Task {
         paths,
+        copy,
         fds: [-1; COUNT],
         errno: 0,
     };
-    let flags = libc::CLONE_VM
-        | libc::CLONE_VFORK
-        | libc::CLONE_FILES
-        | libc::CLONE_NEWUSER
-        | libc::CLONE_NEWNS
-        | libc::SIGCHLD;
+    let sharing = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_FILES;
+    let flags = sharing | namespaces | libc::SIGCHLD;
     let top = stack.0.as_mut_ptr_range().end;
     // SAFETY: CLONE_VFORK suspends this process until the helper exits, so `stack` and `task`
     // are used by one side at a time and outlive the helper; the pointer is the stack's upper,
@@ -68,6 +81,14 @@ pub(crate) fn reap(helper: i32) {
 extern "C" fn helper(argument: *mut c_void) -> c_int {
     // SAFETY: `argument` is the Task that the suspended parent keeps alive.
     let task = unsafe { &mut *argument.cast::<Task<'_>>() };
+    if let Some(mounts) = task.copy {
+        let entered = nix::sched::setns(mounts, CloneFlags::CLONE_NEWNS);
+        let copied = entered.and_then(|()| nix::sched::unshare(CloneFlags::CLONE_NEWNS));
+        if let Err(errno) = copied {
+            task.errno = errno as c_int;
+            return 1;
+        }
+    }
     for (path, fd) in task.paths.iter().zip(&mut task.fds) {
         let flags =
             libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC | libc::AT_RECURSIVE.unsigned_abs();

@@ -7,7 +7,7 @@
 
 let
   store = import ./store.nix { inherit tools system; };
-  packages = import ./packages.nix { inherit store sources; };
+  packages = import ./packages.nix { inherit store sources; inherit (flags) suite; };
   generation = name: specialisations: import ./system.nix {
     inherit store packages sources flags specialisations;
     generation = name;

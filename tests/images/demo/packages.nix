@@ -1,5 +1,5 @@
 # Debian's packages as store paths, by the names of the table `packages`.
-{ store, sources }:
+{ store, sources, suite }:
 
 let
   inherit (builtins) fromJSON map mapAttrs readFile;
@@ -11,6 +11,7 @@ let
       needs = map (need: paths.${need}) path.needs;
       # The C library and its loader find each other as they are, and break when patched.
       patch = name != "glibc";
+      split = suite == "bookworm" && name == "systemd";
     })
     plan;
 in

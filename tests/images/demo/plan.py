@@ -21,7 +21,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, f"{HERE}/builders")
 import elf  # noqa: E402
 
-# Libraries that are opened by name at run time, so that no ELF header tells of them.
+# Libraries that are opened by name at run time where, in older suites, no note in the file tells of it.
 OPENED_AT_RUN_TIME = {"systemd": ["libzstd.so.1", "liblz4.so.1", "liblzma.so.5"]}
 SHELL = re.compile(rb"#! *(?:/usr)?/bin/(?:env +)?(?:ba)?sh\b")
 MERGED = ("bin", "sbin", "lib", "lib64")
@@ -78,7 +78,8 @@ class Source:
         self.tree = tree
         self.files = sorted(os.path.join(d, f) for d, ds, fs in os.walk(tree) for f in fs + ds
                             if os.path.islink(os.path.join(d, f)) or not os.path.isdir(os.path.join(d, f)))
-        self.needed = set(OPENED_AT_RUN_TIME.get(name, []))
+        self.needed = set()
+        self.opened = set(OPENED_AT_RUN_TIME.get(name, []))
         self.uses_shell = False
         self.links = set()
         self.hash = self._scan()
@@ -97,6 +98,7 @@ class Source:
             digest.update(hashlib.sha256(data).digest())
             if data.startswith(elf.MAGIC):
                 self.needed.update((elf.parse(data) or elf.Elf(None, None)).needed or [])
+                self.opened.update(elf.opened(data))
             elif SHELL.match(data):
                 self.uses_shell = True
         return digest.hexdigest()
@@ -131,7 +133,7 @@ def requirements(sources):
     result = {}
     for source in sources.values():
         missing = sorted(lib for lib in source.needed if lib not in library)
-        wanted = {library[lib] for lib in source.needed if lib in library}
+        wanted = {library[lib] for lib in source.needed | source.opened if lib in library}
         wanted |= {owner[target] for target in source.links if target in owner}
         if source.uses_shell:
             wanted.add("bash")

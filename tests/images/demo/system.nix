@@ -19,8 +19,7 @@ let
     resolvconf = if flags.resolv == "resolvconf" then "${packages.openresolv}/bin" else "";
     nix-bin = if has "nix" then "${packages.nix}/bin" else "";
     set-profile = if flags.flavour == "lxc" then "1" else "";
-    # systemd of a suite whose /usr was not yet merged looks for its parts in /lib too.
-    root-lib = if flags.suite == "bookworm" then "1" else "";
+    split-usr = if flags.suite == "bookworm" then "1" else "";
   };
   template = path: store.render names (readFile path);
   rendered = name: file name (template (./templates + "/${name}"));
@@ -79,6 +78,7 @@ let
       ++ when (elem broken (filesOf ./units-broken)) [ (./units-broken + "/${broken}") ])
       ++ override "console-getty.service" ./templates/console-getty.conf
       ++ override "container-getty@.service" ./templates/container-getty.conf
+      ++ override "systemd-logind.service" ./templates/unconditional.conf
       ++ override "systemd-remount-fs.service" ./templates/not-in-container.conf;
     links = { "default.target" = "multi-user.target"; };
   };

@@ -12,6 +12,9 @@ use crate::error::Result;
 /// Longest name or link target of a GNU long-name header: 64 KiB.
 const MAX_LONG_NAME: u64 = 64 << 10;
 
+/// Offset after the first block.
+const FIRST: u64 = BLOCK as u64;
+
 /// Reads an archive's members in order.
 #[derive(Debug)]
 pub(in crate::image) struct Reader<F> {
@@ -78,7 +81,10 @@ impl<F: Feed> Reader<F> {
             let Some(block) = self.header_block(&extensions)? else {
                 return Ok(None);
             };
-            let header = Header::new(&block)?;
+            let header = Header::new(&block).map_err(|error| match self.blocks.offset() {
+                FIRST => damaged("what was decoded is not a tar archive"),
+                _ => error,
+            })?;
             match header.kind()? {
                 Type::Member(kind) => {
                     return self.member(&header, Some(kind), extensions).map(Some);

@@ -118,9 +118,10 @@ fn parent(plan: &Plan, range: Option<Range>) -> Vec<ParentOp> {
         ops.push(ParentOp::Network);
     }
     ops.extend([
-        ParentOp::AwaitReady,
         ParentOp::Record,
+        // Before it is waited for: the child finds it when it is ready, and does not wait at all.
         ParentOp::Start,
+        ParentOp::AwaitReady,
         ParentOp::AwaitExec,
     ]);
     ops

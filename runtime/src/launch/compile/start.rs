@@ -26,9 +26,6 @@ pub(super) fn build(b: &mut Builder, plan: &Plan) -> Result<Vec<Filter>> {
         slots.push(Slot::Master);
     }
     b.must(Op::Send { slots });
-    b.must(Op::Capabilities {
-        keep: plan.capabilities.mask(),
-    });
     if plan.no_new_privileges {
         b.must(Op::NoNewPrivileges);
     }
@@ -39,6 +36,10 @@ pub(super) fn build(b: &mut Builder, plan: &Plan) -> Result<Vec<Filter>> {
     for index in 0..filters.len() {
         b.must(Op::Seccomp(index));
     }
+    // After the filter, which takes CAP_SYS_ADMIN to install.
+    b.must(Op::Capabilities {
+        keep: plan.capabilities.mask(),
+    });
     // Once more: what came before may have cleared it.
     b.must(Op::DieWithParent);
     b.must(Op::CloseOnExec);

@@ -124,19 +124,13 @@ fn a_new_window_size_goes_to_the_console() {
 #[test]
 fn ready_is_told_once_and_when_it_was_asked_for() {
     let ready = || Event::Notice(vec![Field::Ready]);
-    let mut at_start = boot();
+    let mut at_start = run();
     let started = settle(&mut at_start, Event::Started { leader: 7 }, true);
     assert!(tells(&started, "READY") && tells(&started, "X_NSRUN_LEADER_PID"));
     assert!(!tells(&settle(&mut at_start, ready(), true), "READY"));
     assert_eq!(at_start.status().phase, Phase::Running);
 
-    let mut announced = Policy::new(
-        Config {
-            ready: ReadyWhen::Announced,
-            ..Config::boot()
-        },
-        true,
-    );
+    let mut announced = boot();
     let started = settle(&mut announced, Event::Started { leader: 7 }, true);
     assert!(!tells(&started, "READY"));
     assert!(tells(&settle(&mut announced, ready(), true), "READY"));

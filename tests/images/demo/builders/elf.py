@@ -1,11 +1,14 @@
 """The few fields of an ELF file that placing it in a store asks for."""
 
+import re
 import struct
 from typing import NamedTuple, Optional
 
 MAGIC = b"\x7fELF"
 PT_LOAD, PT_DYNAMIC, PT_INTERP = 1, 2, 3
 DT_NEEDED, DT_STRTAB = 1, 5
+# The note of a library that is opened by name: [{"feature":...,"soname":["libx.so.2","libx.so.1"]}]
+OPENED = re.compile(rb'\[\{"feature":[^\]]*"soname":\[([^\]]+)\]')
 
 
 class Elf(NamedTuple):
@@ -31,6 +34,11 @@ def parse(data):
         elif kind == PT_INTERP:
             interpreter = data[at:at + size].rstrip(b"\0").decode()
     return Elf(interpreter, None if dynamic is None else _needed(data, dynamic, loads))
+
+
+def opened(data):
+    """The libraries that a program or library says it opens at run time, alternatives included."""
+    return [name.strip('"') for names in OPENED.findall(data) for name in names.decode().split(",")]
 
 
 def _needed(data, dynamic, loads):

@@ -4,8 +4,9 @@ Programs find their libraries and each other in the store, as far as that can be
 that are compiled in are renamed at equal length, /usr/lib to /run/lib and so on: activation makes
 /run/lib, /run/bin, /run/sbin and /run/share, so that nothing runs before it and /usr is not there.
 
-Environment: out; specPath: a JSON file with `source`, `needs` (store paths), `opened` (libraries that
-the programs open at run time) and `patch` (whether interpreter and search path are set); PATH with patchelf.
+Environment: out; specPath: a JSON file with `source`, `needs` (store paths), `opened` (libraries that are
+opened at run time though no file says so), `patch` (whether interpreter and search path are set) and `split`
+(whether /usr and the root are not one in the suite); PATH with patchelf.
 """
 
 import glob
@@ -18,6 +19,9 @@ import subprocess
 import elf
 
 COMPILED_IN = re.compile(rb"/usr/(lib|bin|sbin|share)(?=[/\0:;,\"' \n)])")
+# What a systemd has compiled in whose suite had not yet merged /usr with the root. A link /lib would not do:
+# container managers that find /lib/systemd/systemd start that instead of /sbin/init.
+COMPILED_IN_SPLIT = re.compile(rb"(?<!\w)/(?:lib|bin)/(systemd(?=[/\0])|u?mount(?=\0))")
 IN_TEXT = re.compile(rb"(?<![\w.$}/-])/(usr/)?(bin|sbin|lib|share)/([\w.+@/-]+)")
 SHEBANG = re.compile(rb"\A#! *(?:/usr)?/bin/(?:env +)?(?:ba)?sh\b")
 # Only what /etc names is used of these: nothing may be found just because it lies in a package.
@@ -31,6 +35,7 @@ class Relocation:
         self.needs = spec["needs"]
         self.opened = spec["opened"]
         self.patch = spec["patch"]
+        self.split = spec["split"]
         self.libraries = {}
 
     def run(self):
@@ -88,10 +93,14 @@ class Relocation:
         with open(path, "rb") as file:
             data = file.read()
         if data.startswith(elf.MAGIC):
-            self._rewrite(path, data, COMPILED_IN.sub(rb"/run/\1", data))
-            self._patch(path, elf.parse(data))
+            self._rewrite(path, data, self._compiled_in(data))
+            self._patch(path, elf.parse(data), elf.opened(data))
         elif b"\0" not in data[:8192]:
             self._rewrite(path, data, self._text(data))
+
+    def _compiled_in(self, data):
+        data = COMPILED_IN.sub(rb"/run/\1", data)
+        return COMPILED_IN_SPLIT.sub(rb"/nix/\1", data) if self.split else data
 
     @staticmethod
     def _rewrite(path, old, new):
@@ -113,11 +122,10 @@ class Relocation:
             return resolved.encode()
         return b"/run/" + kind + b"/" + rest if usr else match[0]
 
-    def _patch(self, path, parsed):
-        # The C library and its loader are left as they are: they find each other, and patching breaks them.
+    def _patch(self, path, parsed, opened):
         if parsed is None or parsed.needed is None or not self.patch:
             return
-        wanted = parsed.needed + self.opened
+        wanted = parsed.needed + opened + self.opened
         search = list(dict.fromkeys(self.libraries[lib] for lib in wanted if lib in self.libraries))
         loader = next(p for p in self.libraries if p.startswith("ld-linux"))
         command = ["patchelf", "--force-rpath", "--set-rpath", ":".join(search)]

@@ -29,7 +29,9 @@ def add_upstream(out, roots, names):
     for root in roots:
         present = [name for name in names if os.path.lexists(f"{root}/{name}")]
         for name in present:
-            link(f"{root}/{name}", f"{out}/{name}")
+            # An alias is one only as a link to a name of the same directory.
+            alias = os.path.islink(f"{root}/{name}")
+            link(os.path.basename(os.readlink(f"{root}/{name}")) if alias else f"{root}/{name}", f"{out}/{name}")
             for drop_in in listing(f"{root}/{name}.d"):
                 link(f"{root}/{name}.d/{drop_in}", f"{out}/{name}.d/{drop_in}")
         for directory in sorted(os.listdir(root)):

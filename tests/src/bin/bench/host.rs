@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
+use nsrun_tests::children;
 use nsrun_tests::residue::v2_root;
 use nsrun_tests::{Must, Sandbox, nsrun};
 
@@ -68,7 +69,8 @@ impl Host {
         command.stdin(Stdio::null()).stdout(output).stderr(errors);
         let cpu = children_cpu();
         let start = Instant::now();
-        let status = command.status().must("run a command");
+        let mut child = children::spawn(command).must("start a command");
+        let status = children::wait(&mut child).must("wait for a command");
         let wall = start.elapsed();
         assert!(
             status.success(),

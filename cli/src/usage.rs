@@ -1,0 +1,67 @@
+//! What was typed and is not understood.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+use clap::error::ErrorKind;
+
+use crate::args::Cli;
+use crate::cmd;
+
+/// Prints what is wrong with the words, or the help or version that they ask for.
+///
+/// The exit status is 2, but 125 for `run` and `exec`: theirs would be taken for the command's.
+pub fn explain(error: &clap::Error, words: &[OsString]) -> ExitCode {
+    match error.kind() {
+        ErrorKind::MissingSubcommand => eprint!("{}", Cli::command().render_help()),
+        // Nobody is left to be told if this fails.
+        _ => drop(error.print()),
+    }
+    let Ok(status @ 1..) = u8::try_from(error.exit_code()) else {
+        return ExitCode::SUCCESS;
+    };
+    match verb(words).as_deref() {
+        Some(verb @ ("run" | "exec")) => {
+            let extra_word = error.kind() == ErrorKind::UnknownArgument;
+            if extra_word && !words.iter().any(|word| word == "--") {
+                eprintln!("hint: the command goes after `--`: nsrun {verb} NAME -- COMMAND");
+            }
+            cmd::OWN_FAILURE.into()
+        }
+        _ => status.into(),
+    }
+}
+
+/// The verb among words that are not all understood.
+fn verb(words: &[OsString]) -> Option<String> {
+    let matches = Cli::command()
+        .ignore_errors(true)
+        .try_get_matches_from(words);
+    let name = matches.ok()?.subcommand_name()?.to_owned();
+    Some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verb_of(line: &str) -> Option<String> {
+        let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        verb(&words)
+    }
+
+    #[test]
+    fn the_verb_is_found_among_errors() {
+        let table = [
+            ("nsrun run --nonsense x", Some("run")),
+            ("nsrun --image-root run exec", Some("exec")),
+            ("nsrun -q exec", Some("exec")),
+            ("nsrun nonsense run", None),
+            ("nsrun", None),
+        ];
+        for (line, wanted) in table {
+            assert_eq!(verb_of(line).as_deref(), wanted, "{line}");
+        }
+    }
+}
