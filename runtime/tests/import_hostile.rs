@@ -103,7 +103,7 @@ fn i05_to_i09_hard_links_out_of_the_archive() {
             "a hard link to a directory",
         ),
         (Tar::new().hard_link("b", "."), "a hard link to a directory"),
-        (Tar::new().hard_link("b", ""), "its name is empty"),
+        (Tar::new().hard_link("b", ""), "its target is empty"),
     ] {
         let error = place.refused(&archive.end());
         assert!(error.to_string().contains(why), "{error}");
@@ -578,7 +578,7 @@ fn links_need_a_target() {
     let archive = Tar::new()
         .pax(&[("linkpath", long.as_bytes())])
         .symlink("a", "x");
-    refuse(&archive.end(), "longer than 4095 bytes");
+    refuse(&archive.end(), "its target is longer than 4095 bytes");
 }
 
 #[test]

@@ -1,10 +1,9 @@
 //! What is known of an image beside its files. It lies under the state root, never in
 //! the image, where the machine could write it.
 
-use std::fs::{DirBuilder, File};
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, StatxFlags, statx};
@@ -14,6 +13,7 @@ use super::report::{Counts, Warning};
 use super::sniff::Compression;
 use crate::dirs::Dirs;
 use crate::error::{Context, Result};
+use crate::lock::make_dir;
 use crate::name::MachineName;
 
 /// Where an image came from.
@@ -68,12 +68,10 @@ fn path(dirs: &Dirs, name: &MachineName) -> PathBuf {
 
 /// Makes the directory for metadata.
 pub(super) fn prepare(dirs: &Dirs) -> Result<()> {
-    let dir = dir(dirs);
-    let mut builder = DirBuilder::new();
-    builder.recursive(true).mode(0o700);
-    builder
-        .create(&dir)
-        .cannot(|| format!("make {}", dir.display()))
+    for dir in [dirs.lib(), &dir(dirs)] {
+        make_dir(dir, 0o700).cannot(|| format!("make {}", dir.display()))?;
+    }
+    Ok(())
 }
 
 /// Replaces what is known of the image `name`, in one step.

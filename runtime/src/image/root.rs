@@ -1,14 +1,13 @@
 //! The directory that holds the images.
 
-use std::fs::DirBuilder;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, fstat, open};
 use rustix::io::Errno;
 
 use crate::error::{Context, Error, Kind, Result};
+use crate::lock::make_dir;
 
 /// Permissions of others than the owner.
 const FOREIGN: u32 = 0o077;
@@ -29,7 +28,7 @@ impl ImageRoot {
     /// it as advice; [`Kind::Failed`] if it cannot be opened.
     pub(super) fn open(path: &Path) -> Result<Self> {
         if !path.exists() {
-            create(path).cannot(|| format!("make image root {}", path.display()))?;
+            make_dir(path, 0o700).cannot(|| format!("make image root {}", path.display()))?;
         }
         match Self::open_existing(path)? {
             Some(root) => root.verified(),
@@ -80,13 +79,6 @@ impl ImageRoot {
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
-}
-
-fn create(path: &Path) -> std::io::Result<()> {
-    if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent)?;
-    }
-    DirBuilder::new().mode(0o700).create(path)
 }
 
 #[cfg(test)]

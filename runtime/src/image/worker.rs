@@ -123,7 +123,10 @@ fn follow(
         match receiver.receive().cannot(|| "hear from the unpacking")? {
             None => return Ok(None),
             Some(Message::Progress(read)) => progress(read),
-            Some(Message::Done(summary)) => return Ok(Some(summary)),
+            Some(Message::Done(summary)) => {
+                progress(summary.read);
+                return Ok(Some(summary));
+            }
             Some(Message::Failed { kind, what, hint }) => {
                 return Err(received(kind, &what, hint.as_deref()));
             }

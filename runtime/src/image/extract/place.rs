@@ -81,8 +81,8 @@ impl Unpacker {
         target: &[u8],
         looks: &Looks,
     ) -> Result<()> {
-        if target.is_empty() || target.len() > LINK_MAX {
-            return Err(refusal("its target is empty or longer than 4095 bytes"));
+        if target.len() > LINK_MAX {
+            return Err(refusal("its target is longer than 4095 bytes"));
         }
         let (parent, name) = self.parent(&path.bytes)?;
         let make = || symlinkat(OsStr::from_bytes(target), &parent, name);

@@ -137,9 +137,13 @@ pub(super) mod tests {
     }
 
     /// `bytes` in pieces of `length`.
-    pub(in crate::image::tar) fn pieces(bytes: &[u8], length: usize) -> Blocks<Pieces> {
+    pub(in crate::image::tar) fn feed(bytes: &[u8], length: usize) -> Pieces {
         let pieces: Vec<_> = bytes.chunks(length).map(<[u8]>::to_vec).collect();
-        Blocks::new(Pieces(pieces.into_iter()))
+        Pieces(pieces.into_iter())
+    }
+
+    pub(in crate::image::tar) fn pieces(bytes: &[u8], length: usize) -> Blocks<Pieces> {
+        Blocks::new(feed(bytes, length))
     }
 
     #[test]

@@ -53,6 +53,18 @@ impl<'a> Header<'a> {
         }
     }
 
+    /// Whether the block is of a directory in the way of formats without a kind for them:
+    /// as a file whose name ends in a slash.
+    pub(super) fn is_old_directory(&self) -> bool {
+        self.block[156] == 0 && text(&self.block[..100]).ends_with(b"/")
+    }
+
+    /// Whether the block is of a format that knows extended headers. Readers differ in
+    /// what they make of one that is not.
+    pub(super) fn is_extensible(&self) -> bool {
+        self.layout() != Layout::V7
+    }
+
     fn layout(&self) -> Layout {
         match &self.block[257..263] {
             b"ustar\0" => Layout::Ustar,

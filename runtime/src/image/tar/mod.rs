@@ -5,6 +5,8 @@
 //! It performs no input or output of its own and never touches a file system.
 
 mod blocks;
+#[cfg(test)]
+mod differential;
 mod entry;
 mod header;
 mod number;

@@ -117,6 +117,7 @@ impl<F: Feed> Reader<F> {
         extensions: &mut Extensions,
     ) -> Result<()> {
         let limit = match kind {
+            Type::Pax | Type::PaxGlobal if !header.is_extensible() => return Err(too_old()),
             Type::Pax | Type::PaxGlobal => MAX_BODY,
             _ => MAX_LONG_NAME,
         };
@@ -149,37 +150,20 @@ impl<F: Feed> Reader<F> {
         kind: Option<EntryKind>,
         extensions: Extensions,
     ) -> Result<Entry> {
+        if extensions.pax.is_some() && !header.is_extensible() {
+            return Err(too_old());
+        }
         let mut pax = extensions.pax.unwrap_or_default().or(&self.global);
         let name = pax.sparse.name.take().or(pax.path.take());
-        let name = name
-            .or(extensions.long_name)
-            .unwrap_or_else(|| header.name());
+        let name = name.or(extensions.long_name);
+        let name = name.unwrap_or_else(|| header.name());
         let link = pax.link.take().or(extensions.long_link);
-        let mut stored = match pax.size {
-            Some(size) => size,
-            None => header.size()?,
-        };
-        let total = stored;
-        let (kind, sparse) = match kind {
-            None => {
-                let map = SparseMap::old_gnu(header, stored, &mut self.blocks)?;
-                (EntryKind::File, Some(map))
-            }
-            Some(EntryKind::File) if name.ends_with(b"/") => (EntryKind::Directory, None),
-            Some(EntryKind::File) => {
-                let map = SparseMap::pax(&pax.sparse, &mut stored, &mut self.blocks)?;
-                (EntryKind::File, map)
-            }
-            Some(other) => (other, None),
-        };
-        if kind != EntryKind::File && stored != 0 {
-            return Err(damaged(format!(
-                "it is no file, yet has {stored} bytes of data"
-            )));
+        let link = link.unwrap_or_else(|| header.link().to_vec());
+        let (kind, sparse) = self.contents(header, kind, &name, &pax)?;
+        if matches!(kind, EntryKind::HardLink | EntryKind::Symlink) && link.is_empty() {
+            return Err(damaged("its target is empty"));
         }
-        self.data = stored;
-        self.padding = padding(total);
-        let (mtime, clamped) = match pax.mtime {
+        let (mtime, time_clamped) = match pax.mtime {
             Some(time) => (time, false),
             None => clamp(header.mtime()?),
         };
@@ -187,25 +171,55 @@ impl<F: Feed> Reader<F> {
             offset: self.start,
             kind,
             name,
-            link: link.unwrap_or_else(|| header.link().to_vec()),
+            link,
             mode: header.mode()?,
-            uid: id(
-                "owner",
-                pax.uid.map_or_else(|| header.uid(), |id| Ok(id.into()))?,
-            )?,
-            gid: id(
-                "group",
-                pax.gid.map_or_else(|| header.gid(), |id| Ok(id.into()))?,
-            )?,
+            uid: id("owner", pax.uid, || header.uid())?,
+            gid: id("group", pax.gid, || header.gid())?,
             mtime,
             atime: pax.atime,
-            time_clamped: clamped,
-            stored,
+            time_clamped,
+            stored: self.data,
             sparse,
             xattrs: pax.xattrs,
             acl_access: pax.acl_access,
             acl_default: pax.acl_default,
         })
+    }
+
+    /// What the member is, and the map of a sparse file. Takes note of the data that follows.
+    fn contents(
+        &mut self,
+        header: &Header<'_>,
+        kind: Option<EntryKind>,
+        name: &[u8],
+        pax: &Records,
+    ) -> Result<(EntryKind, Option<SparseMap>)> {
+        let mut stored = match pax.size {
+            Some(size) => size,
+            None => header.size()?,
+        };
+        self.padding = padding(stored);
+        let contents = match kind {
+            None => {
+                let map = SparseMap::old_gnu(header, stored, &mut self.blocks)?;
+                (EntryKind::File, Some(map))
+            }
+            Some(EntryKind::File) if name.ends_with(b"/") != header.is_old_directory() => {
+                return Err(damaged("it may be a file or a directory"));
+            }
+            Some(EntryKind::File) if header.is_old_directory() => (EntryKind::Directory, None),
+            Some(EntryKind::File) => {
+                let map = SparseMap::pax(&pax.sparse, &mut stored, &mut self.blocks)?;
+                (EntryKind::File, map)
+            }
+            Some(other) => (other, None),
+        };
+        if contents.0 != EntryKind::File && stored != 0 {
+            let what = format!("it is no file, yet has {stored} bytes of data");
+            return Err(damaged(what));
+        }
+        self.data = stored;
+        Ok(contents)
     }
 
     /// The next piece of the current member's data, at most `max` bytes; empty at its end.
@@ -221,6 +235,10 @@ impl<F: Feed> Reader<F> {
     }
 }
 
+fn too_old() -> crate::Error {
+    damaged("extended headers do not go with headers of the oldest format")
+}
+
 fn until_nul(mut body: Vec<u8>) -> Vec<u8> {
     if let Some(end) = body.iter().position(|&b| b == 0) {
         body.truncate(end);
@@ -228,8 +246,10 @@ fn until_nul(mut body: Vec<u8>) -> Vec<u8> {
     body
 }
 
-/// An owner or group. 2^32-1 means "unchanged" to chown(2), so that it is nobody's id.
-fn id(what: &str, value: i128) -> Result<u32> {
+/// An owner or group: from a record, else from the header. 2^32-1 means "unchanged" to
+/// chown(2), so that it is nobody's id.
+fn id(what: &str, record: Option<u64>, header: impl Fn() -> Result<i128>) -> Result<u32> {
+    let value = record.map_or_else(header, |id| Ok(id.into()))?;
     u32::try_from(value)
         .ok()
         .filter(|&id| id != u32::MAX)
