@@ -194,7 +194,12 @@ impl<'a> Driver<'a> {
     fn perform(&mut self, effect: Effect, now: Instant) -> Result<()> {
         match effect {
             Effect::Look(signal) => {
-                let reception = self.status.reception(signal);
+                // Only PID 1 loses signals. Any other process has its default action.
+                let reception = if self.namespaced {
+                    self.status.reception(signal)
+                } else {
+                    Reception::Handled
+                };
                 return self.feed(Event::Seen(reception));
             }
             Effect::Send(signal) => return self.send(signal),

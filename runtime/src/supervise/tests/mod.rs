@@ -164,6 +164,19 @@ fn a_stop_that_nobody_would_take_kills() {
 }
 
 #[test]
+fn a_command_that_is_not_pid_1_ends_of_the_signal_itself() {
+    let payload = shell(WAITS);
+    let mut session = quiet();
+    raise(Named::SIGTERM).unwrap();
+    let config = Config {
+        namespaced: false,
+        ..Config::run()
+    };
+    let (outcome, _) = run(&mut session, payload, config);
+    assert_eq!(outcome.exit_status(), 143);
+}
+
+#[test]
 fn a_second_stop_kills() {
     let Some(payload) = init(&format!("trap '' TERM; {WAITS}")) else {
         return;
