@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::dir::Dir;
 use crate::error::{Context, Error, Kind, Result};
+use crate::mountinfo::MountLine;
 
 /// The cgroup hierarchies that are mounted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +43,16 @@ impl Mount {
             .components()
             .all(|c| matches!(c, Component::Normal(_)));
         plain.then(|| self.point.join(below))
+    }
+}
+
+impl From<MountLine> for Mount {
+    fn from(line: MountLine) -> Self {
+        Self {
+            point: line.point,
+            root: line.root,
+            read_only: line.read_only,
+        }
     }
 }
 
@@ -148,11 +159,14 @@ impl Layout {
         let (v2, others): (Vec<_>, Vec<_>) = visible.partition(|mount| mount.kind == "cgroup2");
 
         // The place that every program expects wins over others.
-        let usual = v2.iter().find(|mount| mount.point == "/sys/fs/cgroup");
-        if let Some(line) = usual {
-            Self::Unified(line.mount())
-        } else if let Some(line) = v2.first() {
-            Self::Hybrid(line.mount())
+        let usual = v2
+            .iter()
+            .position(|mount| mount.point == Path::new("/sys/fs/cgroup"));
+        let mut v2 = v2.into_iter();
+        if let Some(line) = usual.and_then(|at| v2.nth(at)) {
+            Self::Unified(line.into())
+        } else if let Some(line) = v2.next() {
+            Self::Hybrid(line.into())
         } else if others.iter().any(|mount| mount.kind == "cgroup") {
             Self::V1Only
         } else {
@@ -168,60 +182,6 @@ impl Layout {
             Self::V1Only | Self::Absent => None,
         }
     }
-}
-
-struct MountLine<'a> {
-    root: String,
-    point: String,
-    read_only: bool,
-    kind: &'a str,
-}
-
-impl<'a> MountLine<'a> {
-    /// `36 35 98:0 ROOT POINT OPTIONS [TAGS…] - KIND SOURCE SUPER_OPTIONS`, proc_pid_mountinfo(5).
-    fn parse(line: &'a str) -> Option<Self> {
-        let (mount, file_system) = line.split_once(" - ")?;
-        let mut fields = mount.split(' ').skip(3);
-        let (root, point, options) = (fields.next()?, fields.next()?, fields.next()?);
-        let mut fields = file_system.split(' ');
-        let (kind, super_options) = (fields.next()?, fields.nth(1)?);
-        let read_only = |options: &str| options.split(',').any(|o| o == "ro");
-        Some(Self {
-            root: unescape(root),
-            point: unescape(point),
-            read_only: read_only(options) || read_only(super_options),
-            kind,
-        })
-    }
-
-    fn mount(&self) -> Mount {
-        Mount {
-            point: self.point.clone().into(),
-            root: self.root.clone().into(),
-            read_only: self.read_only,
-        }
-    }
-}
-
-/// Undoes the kernel's `\040` for blanks and its like. Paths that are not text do not
-/// occur among cgroup mounts.
-fn unescape(text: &str) -> String {
-    let mut parts = text.split('\\');
-    let mut plain = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let code = part.get(..3).and_then(|o| u8::from_str_radix(o, 8).ok());
-        match code {
-            Some(byte) => {
-                plain.push(char::from(byte));
-                plain.push_str(&part[3..]);
-            }
-            None => {
-                plain.push('\\');
-                plain.push_str(part);
-            }
-        }
-    }
-    plain
 }
 
 /// The name of the version 2 cgroup in `/proc/PID/cgroup`.

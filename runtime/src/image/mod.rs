@@ -32,6 +32,8 @@ mod worker;
 
 pub use limits::Limits;
 pub use remove::remove_tree;
+pub(crate) use report::shown;
 pub use report::{Counts, Warning, WarningKind};
 pub use sniff::Compression;
 pub use staging::sweep;
+pub(crate) use tree::Tree;

@@ -117,7 +117,7 @@ impl Warnings {
 const SHOWN: usize = 200;
 
 /// A name from an archive as it may be printed: no control characters, not too long.
-pub(super) fn shown(name: &[u8]) -> String {
+pub(crate) fn shown(name: &[u8]) -> String {
     let (head, dots) = match name.get(..SHOWN) {
         Some(head) if name.len() > SHOWN => (head, "..."),
         _ => (name, ""),

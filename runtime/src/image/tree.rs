@@ -31,20 +31,20 @@ pub(super) type Dir = Rc<OwnedFd>;
 
 /// The tree below one directory.
 #[derive(Debug)]
-pub(super) struct Tree {
+pub(crate) struct Tree {
     root: Dir,
     recent: VecDeque<(Vec<u8>, Dir)>,
 }
 
 impl Tree {
-    pub(super) fn new(root: OwnedFd) -> Self {
+    pub(crate) fn new(root: OwnedFd) -> Self {
         Self {
             root: Rc::new(root),
             recent: VecDeque::with_capacity(OPEN),
         }
     }
 
-    pub(super) fn root(&self) -> BorrowedFd<'_> {
+    pub(crate) fn root(&self) -> BorrowedFd<'_> {
         self.root.as_fd()
     }
 
@@ -64,7 +64,7 @@ impl Tree {
     }
 
     /// Opens the directory at a normalised path anew.
-    pub(super) fn open(&self, path: &[u8], how: OFlags) -> rustix::io::Result<OwnedFd> {
+    pub(crate) fn open(&self, path: &[u8], how: OFlags) -> rustix::io::Result<OwnedFd> {
         let mut rest = path;
         let mut from: Option<OwnedFd> = None;
         while rest.len() > PATH_MAX {

@@ -154,12 +154,6 @@ fn a_unit_is_ours_only_if_no_other_lies_between() {
 }
 
 #[test]
-fn octal_escapes_are_undone() {
-    assert_eq!(unescape(r"/a\040b\134c"), r"/a b\c");
-    assert_eq!(unescape(r"/a\4"), r"/a\4");
-}
-
-#[test]
 fn this_host_is_read_without_error() {
     let host = Host::probe().unwrap();
     assert!(host.own.is_absolute());
@@ -169,10 +163,5 @@ proptest! {
     #[test]
     fn reading_mountinfo_never_panics(text in "[ -~\n\\\\]{0,200}") {
         let _ = Layout::of(&text);
-    }
-
-    #[test]
-    fn unescaping_never_panics(text in "[\\\\0-7é]{0,20}") {
-        let _ = unescape(&text);
     }
 }
