@@ -231,7 +231,7 @@ impl Child<'_> {
 /// Forks. Returns in the payload-to-be; PID 1 stays here until the payload has ended.
 fn stay_as_init() -> Result<(), Errno> {
     stub::block_signals()?;
-    match sys::clone::fork().map_err(errno)? {
+    match sys::clone::fork_second().map_err(errno)? {
         0 => sys::process::reset_signals().map_err(errno),
         payload => {
             let payload = rustix::process::Pid::from_raw(payload).ok_or(Errno::SRCH)?;

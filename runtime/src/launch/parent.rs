@@ -65,7 +65,7 @@ pub(crate) fn launch(
     for (index, op) in script.parent.iter().enumerate() {
         let checked = script.fault.check(Role::Parent, index);
         checked.cannot(|| op)?;
-        launcher.act(op)?;
+        launcher.act(op).map_err(|error| launcher.blame(error))?;
     }
     launcher.finish()
 }
@@ -298,6 +298,22 @@ impl Launcher<'_> {
         match wire::receive(child.control.as_fd()) {
             Err(Errno::CONNRESET) => Ok(None),
             other => other.cannot(|| "talk to the container's first process"),
+        }
+    }
+
+    /// What fails on this side may only follow from the child's failure, which is told then.
+    fn blame(&self, error: Error) -> Error {
+        let Ok(child) = self.child() else {
+            return error;
+        };
+        let mut fds = [PollFd::new(&child.control, PollFlags::IN)];
+        match poll(&mut fds, Some(&Timespec::default())) {
+            Ok(1) => match wire::receive(child.control.as_fd()) {
+                Ok(Some((message, _))) if message.kind == Word::Failed => self.explain(message),
+                Ok(None) => self.explain_end(),
+                _ => error,
+            },
+            _ => error,
         }
     }
 

@@ -14,18 +14,19 @@ use crate::range::Range;
 use crate::state::{Claim, Incarnation, Item, PidFd, Record, Store};
 use crate::supervise::{self, Config, Outcome, Payload, Session, Status};
 
-/// What all runs of a machine share.
+/// What all runs of a machine share. The order of the fields is that of their going: the claim
+/// outlives all that it has noted.
 pub(super) struct Machine<'a> {
+    /// The link of the current run.
+    pub(super) link: Option<Link>,
+    pub(super) scope: Scope,
+    pub(super) claim: Claim,
+    pub(super) store: Store,
     pub(super) plan: Plan,
     pub(super) root: &'a ImageRoot,
     pub(super) range: Option<Range>,
     pub(super) warn: &'a mut dyn FnMut(&str),
-    pub(super) store: Store,
-    pub(super) claim: Claim,
-    pub(super) scope: Scope,
     pub(super) record: Record,
-    /// The link of the current run.
-    pub(super) link: Option<Link>,
 }
 
 impl Machine<'_> {

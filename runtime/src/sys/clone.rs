@@ -78,15 +78,31 @@ pub(crate) fn clone3(namespaces: u64, cgroup: Option<BorrowedFd<'_>>) -> io::Res
     }
 }
 
-/// Plain `fork(2)` for a child that is itself such a clone; 0 in the new process.
-pub(crate) fn fork() -> io::Result<i32> {
-    let args = CloneArgs {
+/// Plain `fork(2)` for a child that is itself such a clone; 0 in the new process, whose number
+/// is 2 if that is free.
+pub(crate) fn fork_second() -> io::Result<i32> {
+    let number: libc::pid_t = 2;
+    let mut args = CloneArgs {
         exit_signal: u64::from(libc::SIGCHLD.unsigned_abs()),
+        set_tid: (&raw const number) as u64,
+        set_tid_size: 1,
         ..CloneArgs::default()
     };
+    match fork(&args) {
+        // Not without CAP_SYS_ADMIN, which the user may have taken.
+        Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
+            args.set_tid_size = 0;
+            args.set_tid = 0;
+            fork(&args)
+        }
+        other => other,
+    }
+}
+
+fn fork(args: &CloneArgs) -> io::Result<i32> {
     // SAFETY: as in `clone3`: a copy of the address space, no shared state.
     let result =
-        unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
+        unsafe { libc::syscall(libc::SYS_clone3, &raw const *args, size_of::<CloneArgs>()) };
     super::check(result).and_then(|pid| i32::try_from(pid).map_err(io::Error::other))
 }
 
