@@ -224,7 +224,7 @@ fn handshake(script: &Script, control: &OwnedFd) -> Result<Option<OwnedFd>> {
                 console = fds.into_iter().flatten().next();
             }
             Ok(Some((message, _))) => return Err(explain(script, message.op, message.errno)),
-            Ok(None) | Err(Errno::CONNRESET) => return Ok(console),
+            Ok(None) => return Ok(console),
             Err(errno) => return Err(errno).cannot(|| "talk to the joining process"),
         }
     }

@@ -295,10 +295,7 @@ impl Launcher<'_> {
                 Err(errno) => return Err(errno).cannot(|| "wait for the container"),
             }
         }
-        match wire::receive(child.control.as_fd()) {
-            Err(Errno::CONNRESET) => Ok(None),
-            other => other.cannot(|| "talk to the container's first process"),
-        }
+        wire::receive(child.control.as_fd()).cannot(|| "talk to the container's first process")
     }
 
     /// What fails on this side may only follow from the child's failure, which is told then.

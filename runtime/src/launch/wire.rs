@@ -112,6 +112,14 @@ pub(crate) fn send(
 
 /// Receives a message, `None` at the other side's end. Allocates nothing.
 pub(crate) fn receive(socket: BorrowedFd<'_>) -> Result<Option<(Message, Fds)>, Errno> {
+    match receive_once(socket) {
+        // Said once, before all else, if the other side ended without reading our last message.
+        Err(Errno::CONNRESET) => receive_once(socket),
+        other => other,
+    }
+}
+
+fn receive_once(socket: BorrowedFd<'_>) -> Result<Option<(Message, Fds)>, Errno> {
     let mut bytes = [0; SIZE];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -190,6 +198,17 @@ mod tests {
         drop(a);
         assert!(receive(b.as_fd()).unwrap().is_some());
         assert_eq!(ensure_peer(b.as_fd()), Err(Errno::PIPE));
+    }
+
+    #[test]
+    fn last_words_are_heard_of_one_who_did_not_listen() {
+        let (a, b) = pair();
+        send(a.as_fd(), Message::plain(Kind::Start), &[]).unwrap();
+        let failed = Message::plain(Kind::Failed);
+        send(b.as_fd(), failed, &[]).unwrap();
+        drop(b);
+        assert_eq!(receive(a.as_fd()).unwrap().unwrap().0, failed);
+        assert!(receive(a.as_fd()).unwrap().is_none());
     }
 
     #[test]
