@@ -14,18 +14,20 @@ use crate::range::Range;
 use crate::state::{Claim, Incarnation, Item, PidFd, Record, Store};
 use crate::supervise::{self, Config, Outcome, Payload, Session, Status};
 
-/// What all runs of a machine share.
+/// What all runs of a machine share. The order is that of the drop after a failed launch: the link
+/// before the claim that lists it, and the scope, in which this process is, before the claim that
+/// would wait for it to be empty.
 pub(super) struct Machine<'a> {
+    /// The link of the current run.
+    pub(super) link: Option<Link>,
+    pub(super) scope: Scope,
+    pub(super) claim: Claim,
     pub(super) plan: Plan,
     pub(super) root: &'a ImageRoot,
     pub(super) range: Option<Range>,
     pub(super) warn: &'a mut dyn FnMut(&str),
     pub(super) store: Store,
-    pub(super) claim: Claim,
-    pub(super) scope: Scope,
     pub(super) record: Record,
-    /// The link of the current run.
-    pub(super) link: Option<Link>,
 }
 
 impl Machine<'_> {
