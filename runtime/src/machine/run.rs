@@ -9,6 +9,7 @@ use crate::cgroup::Scope;
 use crate::error::{Context, Result};
 use crate::facts::ImageRoot;
 use crate::launch::{self, Launched};
+use crate::ownership::IdMap;
 use crate::plan::{Plan, new_id};
 use crate::range::Range;
 use crate::state::{Claim, Incarnation, Item, PidFd, Record, Store};
@@ -25,6 +26,8 @@ pub(super) struct Machine<'a> {
     pub(super) plan: Plan,
     pub(super) root: &'a ImageRoot,
     pub(super) range: Option<Range>,
+    /// How the image's mount shows owners.
+    pub(super) map: IdMap,
     pub(super) warn: &'a mut dyn FnMut(&str),
     pub(super) store: Store,
     pub(super) record: Record,
@@ -33,7 +36,7 @@ pub(super) struct Machine<'a> {
 impl Machine<'_> {
     /// Launches the payload and supervises it.
     pub(super) fn run(&mut self, session: &mut Session) -> Result<Outcome> {
-        let script = launch::compile(&self.plan, self.range, self.claim.path())?;
+        let script = launch::compile(&self.plan, self.range, self.map, self.claim.path())?;
         let payload = self.scope.payload().try_clone_to_owned();
         let payload = payload.cannot(|| "duplicate the descriptor of the cgroup")?;
         let launched = launch::launch(&script, self.root, payload, self)?;
