@@ -1,4 +1,4 @@
-//! How far an import has come: a bar on a terminal, a line per tenth otherwise.
+//! How far something long has come: a bar on a terminal, a line per tenth otherwise.
 
 use std::io::IsTerminal;
 
@@ -14,24 +14,58 @@ pub(crate) struct Progress {
 #[derive(Debug)]
 enum Shown {
     Nothing,
-    Bar(ProgressBar),
-    Lines { name: String, tenths: u64 },
+    Bar(ProgressBar, &'static str),
+    Lines { what: String, tenths: u64 },
 }
+
+/// What the bar of an import says once its length is known.
+const BYTES: &str = "{prefix} [{bar:30}] {percent}% {binary_bytes_per_sec} eta {eta}";
+
+/// The same of a change of owners.
+const FILES: &str = "{prefix} [{bar:30}] {percent}% {pos} of {len} files eta {eta}";
 
 impl Progress {
     /// For an import of the image `name`.
-    pub(crate) fn new(name: &MachineName, quiet: bool) -> Self {
+    pub(crate) fn of_import(name: &MachineName, quiet: bool) -> Self {
+        let begin = "{prefix} {binary_bytes} {binary_bytes_per_sec}";
+        Self::new(format!("importing {name}"), begin, BYTES, quiet)
+    }
+
+    /// For a change of the owners of the machine `name`'s files.
+    pub(crate) fn of_owners(name: &MachineName, quiet: bool) -> Self {
+        Self::new(format!("changing owners of {name}"), FILES, FILES, quiet)
+    }
+
+    fn new(what: String, begin: &str, template: &'static str, quiet: bool) -> Self {
         let shown = if quiet {
             Shown::Nothing
         } else if std::io::stderr().is_terminal() {
-            Shown::Bar(bar(name))
+            Shown::Bar(bar(what, begin), template)
         } else {
-            Shown::Lines {
-                name: name.to_string(),
-                tenths: 0,
-            }
+            Shown::Lines { what, tenths: 0 }
         };
         Self { shown }
+    }
+
+    /// Shows that `done` are done.
+    pub(crate) fn advance(&mut self, done: u64, total: Option<u64>) {
+        match &mut self.shown {
+            Shown::Nothing => {}
+            Shown::Bar(bar, template) => {
+                if total.is_some() && bar.length() != total {
+                    bar.set_length(total.unwrap_or_default());
+                    bar.set_style(style(template));
+                }
+                bar.set_position(done);
+            }
+            Shown::Lines { what, tenths } => {
+                let now = tenths_of(done, total);
+                if now > *tenths {
+                    *tenths = now;
+                    eprintln!("{what}: {}%", now * 10);
+                }
+            }
+        }
     }
 
     /// Takes the bar away.
@@ -42,16 +76,16 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if let Shown::Bar(bar) = &self.shown {
+        if let Shown::Bar(bar, _) = &self.shown {
             bar.finish_and_clear();
         }
     }
 }
 
-fn bar(name: &MachineName) -> ProgressBar {
+fn bar(what: String, template: &str) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    bar.set_prefix(name.to_string());
-    bar.set_style(style("{prefix} {binary_bytes} {binary_bytes_per_sec}"));
+    bar.set_prefix(what);
+    bar.set_style(style(template));
     bar
 }
 
@@ -62,25 +96,7 @@ fn style(template: &str) -> ProgressStyle {
 
 impl import::Progress for Progress {
     fn advanced(&mut self, read: u64, total: Option<u64>) {
-        match &mut self.shown {
-            Shown::Nothing => {}
-            Shown::Bar(bar) => {
-                if total.is_some() && bar.length() != total {
-                    bar.set_length(total.unwrap_or_default());
-                    bar.set_style(style(
-                        "{prefix} [{bar:30}] {percent}% {binary_bytes_per_sec} eta {eta}",
-                    ));
-                }
-                bar.set_position(read);
-            }
-            Shown::Lines { name, tenths } => {
-                let now = tenths_of(read, total);
-                if now > *tenths {
-                    *tenths = now;
-                    eprintln!("importing {name}: {}%", now * 10);
-                }
-            }
-        }
+        self.advance(read, total);
     }
 }
 

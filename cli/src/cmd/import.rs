@@ -126,7 +126,7 @@ pub(crate) fn run_fs(args: &ImportFsArgs, globals: &Globals) -> Result<()> {
 }
 
 fn carry_out(request: &Request, globals: &Globals) -> Result<()> {
-    let mut progress = Progress::new(&request.name, globals.quiet);
+    let mut progress = Progress::of_import(&request.name, globals.quiet);
     let report = import::import(&globals.dirs, request, &mut progress)?;
     progress.finish();
     if !globals.quiet {

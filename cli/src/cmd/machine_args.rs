@@ -6,6 +6,7 @@ use clap::ValueHint;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use nsrun_runtime::caps::CapSet;
 use nsrun_runtime::image::lookup;
+use nsrun_runtime::ownership::Ownership;
 use nsrun_runtime::plan::{Mode, Network, Request, ResolvConf};
 use nsrun_runtime::range::PrivateUsers;
 use nsrun_runtime::{Error, Kind, MachineName, Result};
@@ -27,6 +28,10 @@ pub struct MachineArgs {
     /// Choose the machine's ids: `pick` a free range, `no` for the host's, or BASE[:RANGE]
     #[arg(long, value_name = "MODE", default_value = "pick")]
     private_users: PrivateUsers,
+
+    /// Choose how files get the machine's ids: `auto` leaves the disk alone, `chown` does not
+    #[arg(long, value_name = "MODE", default_value = "auto", value_parser = ownerships())]
+    private_users_ownership: Ownership,
 
     /// Choose the machine's network [default: veth for boot, private for run]
     #[arg(long, value_name = "MODE", value_parser = networks())]
@@ -96,6 +101,7 @@ impl MachineArgs {
         };
         let mut request = Request::new(machine, root, mode);
         request.users = self.private_users;
+        request.ownership = self.private_users_ownership;
         request.network = self.network;
         request.hostname = self.hostname.as_ref().map(ToString::to_string);
         request.uuid.clone_from(&self.uuid);
@@ -173,6 +179,13 @@ fn variable(text: &str) -> Result<(String, String)> {
 
 fn capabilities(words: &[String]) -> Result<CapSet> {
     words.join(",").parse()
+}
+
+fn ownerships() -> impl TypedValueParser<Value = Ownership> {
+    PossibleValuesParser::new(Ownership::ALL.map(Ownership::word)).try_map(|word| {
+        let found = Ownership::ALL.into_iter().find(|mode| mode.word() == word);
+        found.ok_or("no such mode")
+    })
 }
 
 fn networks() -> impl TypedValueParser<Value = Network> {

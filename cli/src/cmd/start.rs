@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 
 use nsrun_runtime::Result;
-use nsrun_runtime::machine::{self, Explanation, StartOptions};
+use nsrun_runtime::machine::{self, Event, Explanation, StartOptions};
 use nsrun_runtime::plan::Mode;
 
 use super::machine_args::MachineArgs;
 use crate::globals::Globals;
+use crate::progress::Progress;
 use crate::report;
 
 /// Starts a payload in the root directory.
@@ -31,9 +32,16 @@ pub fn run_in(
     let options = StartOptions {
         allow_unsafe_root: args.allow_unsafe_root,
     };
-    let outcome = machine::start(&request, &globals.dirs, options, &mut |warning| {
-        if !globals.quiet {
-            eprintln!("nsrun: warning: {warning}");
+    let mut progress = None;
+    let outcome = machine::start(&request, &globals.dirs, options, &mut |event| match event {
+        Event::Warning(warning) if !globals.quiet => eprintln!("nsrun: warning: {warning}"),
+        Event::Warning(_) => {}
+        Event::Owners { done, total } => {
+            let new = || Progress::of_owners(&request.machine, globals.quiet);
+            progress.get_or_insert_with(new).advance(done, Some(total));
+            if done == total {
+                progress = None;
+            }
         }
     })?;
     Ok(outcome.exit_status().into())

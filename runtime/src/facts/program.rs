@@ -192,7 +192,7 @@ mod tests {
             panic!("/bin/true is no ELF file");
         };
         assert_eq!(machine, NATIVE);
-        assert!(std::path::Path::new(&loader.unwrap()).exists());
+        assert!(Path::new(&loader.unwrap()).exists());
     }
 
     proptest::proptest! {

@@ -7,6 +7,7 @@ use rustix::io::Errno;
 
 use super::op::{Need, Op, ParentOp, Place, Step};
 use super::slot::Slot;
+use crate::ownership::IdMap;
 
 struct Text<'a>(&'a CStr);
 
@@ -146,10 +147,16 @@ impl fmt::Display for ParentOp {
                 write!(f, "make a process with new namespaces {namespaces:#x}")
             }
             Self::WriteIdMaps { base, length } => write!(f, "map ids 0..{length} to {base}"),
-            Self::CloneRoot { shifted: true, .. } => {
-                f.write_str("clone the image's mount with shifted ids")
-            }
-            Self::CloneRoot { .. } => f.write_str("clone the image's mount"),
+            Self::CloneRoot { map, .. } => match map {
+                IdMap::None => f.write_str("clone the image's mount"),
+                IdMap::Payload => f.write_str("clone the image's mount with shifted ids"),
+                IdMap::Between { from, to, .. } => {
+                    write!(
+                        f,
+                        "clone the image's mount with ids shifted from {from} to {to}"
+                    )
+                }
+            },
             Self::HostSysfs => f.write_str("make a sysfs of the host's network"),
             Self::Cgroup => f.write_str("give the payload its cgroup"),
             Self::SendTrees => f.write_str("hand the mounts over"),

@@ -9,9 +9,11 @@ mod nodes;
 mod op;
 mod parent;
 pub(crate) mod process;
+mod root;
 mod script;
 mod slot;
 mod stub;
+mod userns;
 pub(crate) mod wire;
 
 pub(crate) use self::compile::compile;

@@ -9,6 +9,7 @@ use rustix::mount::{MountAttrFlags, MountPropagationFlags};
 use rustix::process::Resource;
 
 use super::slot::Slot;
+use crate::ownership::IdMap;
 use crate::sys::exec::CVec;
 
 /// Where a path begins: in the namespace of the caller, or at a descriptor.
@@ -139,8 +140,8 @@ pub(crate) enum ParentOp {
     Clone { namespaces: u64 },
     /// Writes the user and group map.
     WriteIdMaps { base: u32, length: u32 },
-    /// Clones the image's tree and shifts its ids, if there is a user namespace.
-    CloneRoot { shifted: bool, read_only: bool },
+    /// Clones the image's tree and shifts its ids.
+    CloneRoot { map: IdMap, read_only: bool },
     /// Makes a sysfs of the host's network namespace.
     HostSysfs,
     /// Hands the trees to the child.

@@ -5,9 +5,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, OpenTreeFlags,
-};
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::{Pid, Rlimit};
 
@@ -15,10 +13,13 @@ use super::child;
 use super::describe;
 use super::fault::Role;
 use super::op::{Op, ParentOp};
+use super::root;
 use super::script::Script;
+use super::userns;
 use super::wire::{self, Fds, Kind as Word, Message};
 use crate::error::{Context, Error, Kind, Result};
 use crate::facts::ImageRoot;
+use crate::ownership::IdMap;
 use crate::sys::clone::{self, Side};
 use crate::sys::ns::{self, Namespace};
 use crate::sys::trees::{Crossing, clone_locked};
@@ -103,7 +104,7 @@ impl Launcher<'_> {
         match *op {
             ParentOp::Clone { namespaces } => self.clone_child(namespaces),
             ParentOp::WriteIdMaps { base, length } => self.write_id_maps(base, length),
-            ParentOp::CloneRoot { shifted, read_only } => self.clone_root(shifted, read_only),
+            ParentOp::CloneRoot { map, read_only } => self.clone_root(map, read_only),
             ParentOp::HostSysfs => self.host_sysfs(),
             ParentOp::SendTrees => self.send_trees(),
             ParentOp::Cgroup => self.host.cgroup(),
@@ -170,41 +171,23 @@ impl Launcher<'_> {
     }
 
     fn write_id_maps(&self, base: u32, length: u32) -> Result<()> {
-        let line = format!("0 {base} {length}\n");
         let pid = self.child()?.pid;
-        for map in ["uid_map", "gid_map"] {
-            let path = format!("/proc/{pid}/{map}");
-            std::fs::write(&path, &line)
-                .cannot(|| format!("map ids 0..{length} to {base} in {path}"))?;
-        }
-        Ok(())
+        userns::write_maps(pid, &format!("0 {base} {length}\n"))
+            .cannot(|| format!("map the container's ids 0..{length} to {base}"))
     }
 
-    fn clone_root(&mut self, shifted: bool, read_only: bool) -> Result<()> {
-        let flags = OpenTreeFlags::OPEN_TREE_CLONE
-            | OpenTreeFlags::OPEN_TREE_CLOEXEC
-            | OpenTreeFlags::AT_EMPTY_PATH
-            | OpenTreeFlags::AT_RECURSIVE;
-        let tree = rustix::mount::open_tree(self.root, c"", flags)
-            .cannot(|| "clone the mount of the image")?;
-        // A clone of a shared mount is its peer: what the child mounts in it would appear on
-        // the host, where systemd shares all mounts.
-        let private = MountPropagationFlags::PRIVATE;
-        crate::sys::mount::set_attributes(tree.as_fd(), true, MountAttrFlags::empty(), private)
-            .cannot(|| "cut the mount of the image off from the host's")?;
-        if shifted {
-            let (pid, pidfd) = self.identity()?;
-            let userns = ns::open(pidfd, pid, Namespace::User)
-                .cannot(|| "open the user namespace of the container")?;
-            crate::sys::mount::idmap(tree.as_fd(), true, userns.as_fd())
-                .map_err(|error| explain_idmap(error, tree.as_fd()))?;
-        }
-        // A clone of a shared mount is its peer: what the child mounts in it would show up on the host.
-        let mut set = MountAttrFlags::empty();
-        set.set(MountAttrFlags::MOUNT_ATTR_RDONLY, read_only);
-        crate::sys::mount::set_attributes(tree.as_fd(), true, set, MountPropagationFlags::PRIVATE)
-            .cannot(|| "cut the image's mount off from the host's")?;
-        self.trees.push(tree);
+    fn clone_root(&mut self, map: IdMap, read_only: bool) -> Result<()> {
+        let userns = match map {
+            IdMap::None => None,
+            IdMap::Payload => {
+                let (pid, pidfd) = self.identity()?;
+                let userns = ns::open(pidfd, pid, Namespace::User);
+                Some(userns.cannot(|| "open the user namespace of the container")?)
+            }
+            IdMap::Between { from, to, length } => Some(userns::with_map(from, to, length)?),
+        };
+        let userns = userns.as_ref().map(AsFd::as_fd);
+        self.trees.push(root::clone(self.root, userns, read_only)?);
         Ok(())
     }
 
@@ -386,19 +369,4 @@ fn explain_clone(error: std::io::Error) -> Error {
         _ => return Error::new(Kind::Failed, what).because(error),
     };
     Error::new(Kind::HostLacks, what).because(error).hint(hint)
-}
-
-fn explain_idmap(error: std::io::Error, tree: BorrowedFd<'_>) -> Error {
-    let filesystem = rustix::fs::fstatfs(tree)
-        .map(|s| s.f_type)
-        .unwrap_or_default();
-    let what = format!("cannot shift the ids of the image (file system type {filesystem:#x})");
-    let kind = match error.raw_os_error() {
-        Some(libc::EINVAL | libc::EOPNOTSUPP) => Kind::HostLacks,
-        _ => Kind::Failed,
-    };
-    Error::new(kind, what).because(error).hint(
-        "its file system, or one mounted in it, has no idmapped mounts: move the image to ext4, xfs, \
-         btrfs or tmpfs, or give up the shift with --private-users=no",
-    )
 }

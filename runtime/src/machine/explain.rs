@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use super::owners;
 use crate::dirs::Dirs;
-use crate::error::Result;
+use crate::error::{Context, Result};
 use crate::facts::{HostFacts, ImageFacts, ImageRoot};
 use crate::launch;
+use crate::ownership::{TreeIds, treat};
 use crate::plan::{self, Plan, Request};
 use crate::range::{FIRST_BASE, PrivateUsers, Range, SIZE};
 
@@ -29,13 +31,15 @@ struct Script {
 /// # Errors
 /// As for a start, up to the point where it would begin to change anything.
 pub fn explain(request: &Request, dirs: &Dirs) -> Result<Explanation> {
-    let (_, plan) = prepare(request)?;
+    let (root, plan) = prepare(request)?;
     let range = match plan.users {
         PrivateUsers::No => None,
-        PrivateUsers::Pick => Range::new(FIRST_BASE, SIZE),
+        PrivateUsers::Pick => Range::new(owners::wish(&root)?.unwrap_or(FIRST_BASE), SIZE),
         PrivateUsers::Fixed(range) => Some(range),
     };
-    let script = launch::compile(&plan, range, dirs.run())?;
+    let treatment = treat(plan.ownership, TreeIds::of(root.owner()?), range)
+        .cannot(|| format!("start from {}", plan.root.display()))?;
+    let script = launch::compile(&plan, range, treatment.id_map(), dirs.run())?;
     Ok(Explanation {
         plan: plan.explain(),
         script: Script {

@@ -8,6 +8,7 @@ mod devices;
 mod explain;
 mod host;
 mod network;
+mod owners;
 mod root;
 mod run;
 mod start;
@@ -16,6 +17,6 @@ mod view;
 
 pub use self::explain::{Explanation, explain};
 pub(crate) use self::host::Cgroups;
-pub use self::start::{StartOptions, start};
+pub use self::start::{Event, StartOptions, start};
 pub use self::stop::{StopOptions, Stopped, stop};
 pub use self::view::{Detail, Listing, Process, Summary, list, status};

@@ -7,14 +7,14 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::error::{Context, Error, Kind, Result};
-use crate::range::owner_base;
+use crate::ownership::TreeIds;
+use crate::range::{Accounts, Range, SIZE, owner_base};
 
 /// Refuses a tree that is not root's, and says how others can reach one that is.
 pub(super) fn check(root: &Path, allow_unsafe: bool) -> Result<Option<String>> {
     let metadata = std::fs::metadata(root).cannot(|| format!("look at {}", root.display()))?;
     let owner = metadata.uid();
-    let shifted = owner_base(owner, metadata.gid()).is_some();
-    if owner != 0 && !shifted && !allow_unsafe {
+    if owner != 0 && !is_a_containers(owner, metadata.gid())? && !allow_unsafe {
         let what = format!("{} belongs to user {owner}, not to root", root.display());
         return Err(
             Error::new(Kind::BadInput, format!("cannot start a machine: {what}")).hint(
@@ -31,6 +31,20 @@ pub(super) fn check(root: &Path, allow_unsafe: bool) -> Result<Option<String>> {
             root.display()
         )
     }))
+}
+
+/// Whether the owner is root of a container of this host, or the mark of a change of owners that
+/// root has begun. Ids that an account may use are that user's.
+fn is_a_containers(uid: u32, gid: u32) -> Result<bool> {
+    match (TreeIds::of((uid, gid)), owner_base(uid, gid)) {
+        (TreeIds::Interrupted, _) => Ok(true),
+        (_, Some(base)) => {
+            let accounts = Accounts::read("/etc".as_ref())?;
+            let range = Range::new(base, SIZE);
+            Ok(range.is_some_and(|range| !accounts.collide_with(range)))
+        }
+        (_, None) => Ok(false),
+    }
 }
 
 /// Whether every directory on the way, and the last one, lets others search it.

@@ -9,30 +9,34 @@ use crate::cgroup::Scope;
 use crate::error::{Context, Result};
 use crate::facts::ImageRoot;
 use crate::launch::{self, Launched};
+use crate::ownership::IdMap;
 use crate::plan::{Plan, new_id};
 use crate::range::Range;
 use crate::state::{Claim, Incarnation, Item, PidFd, Record, Store};
 use crate::supervise::{self, Config, Outcome, Payload, Session, Status};
 
-/// What all runs of a machine share. The order of the fields is that of their going: the claim
-/// outlives all that it has noted.
+/// What all runs of a machine share. The order is that of the drop after a failed launch: the link
+/// before the claim that lists it, and the scope, in which this process is, before the claim that
+/// would wait for it to be empty.
 pub(super) struct Machine<'a> {
     /// The link of the current run.
     pub(super) link: Option<Link>,
     pub(super) scope: Scope,
     pub(super) claim: Claim,
-    pub(super) store: Store,
     pub(super) plan: Plan,
     pub(super) root: &'a ImageRoot,
     pub(super) range: Option<Range>,
+    /// How the image's mount shows owners.
+    pub(super) map: IdMap,
     pub(super) warn: &'a mut dyn FnMut(&str),
+    pub(super) store: Store,
     pub(super) record: Record,
 }
 
 impl Machine<'_> {
     /// Launches the payload and supervises it.
     pub(super) fn run(&mut self, session: &mut Session) -> Result<Outcome> {
-        let script = launch::compile(&self.plan, self.range, self.claim.path())?;
+        let script = launch::compile(&self.plan, self.range, self.map, self.claim.path())?;
         let payload = self.scope.payload().try_clone_to_owned();
         let payload = payload.cannot(|| "duplicate the descriptor of the cgroup")?;
         let launched = launch::launch(&script, self.root, payload, self)?;

@@ -6,15 +6,16 @@ use std::time::{Duration, Instant};
 
 use super::explain::prepare;
 use super::host::Cgroups;
+use super::owners;
 use super::root;
 use super::run::Machine;
 use crate::cgroup::{self, Scope};
 use crate::dirs::Dirs;
 use crate::error::{Context, Result};
-use crate::facts::ImageRoot;
 use crate::lock::{ImageLocks, Mode};
+use crate::ownership::Ownership;
 use crate::plan::{Console, Plan, Request};
-use crate::range::{PrivateUsers, Range, Ranges, owner_base};
+use crate::range::{PrivateUsers, Range};
 use crate::state::{Claim, Identity, Incarnation, Item, Record, Since, Store};
 use crate::supervise::{ConsoleMode, Outcome, Session};
 
@@ -28,8 +29,21 @@ pub struct StartOptions {
     pub allow_unsafe_root: bool,
 }
 
-/// Starts the machine and returns when it has ended and nothing of it is left. `warn` is told
-/// what is unusual but does not keep the machine from starting.
+/// What the caller is told while a machine starts.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// Something is unusual but does not keep the machine from starting.
+    Warning(&'a str),
+    /// So many of the image's files have new owners.
+    Owners {
+        /// Files and directories that are done.
+        done: u64,
+        /// All there are.
+        total: u64,
+    },
+}
+
+/// Starts the machine and returns when it has ended and nothing of it is left.
 ///
 /// # Errors
 /// [`Kind::Busy`] if the machine runs already or its image or ids are in use;
@@ -39,31 +53,31 @@ pub fn start(
     request: &Request,
     dirs: &Dirs,
     options: StartOptions,
-    warn: &mut dyn FnMut(&str),
+    tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<Outcome> {
     if request.users == PrivateUsers::No {
         crate::sys::seal::ensure().cannot(|| "go on as a sealed copy of nsrun")?;
     }
     let (root, plan) = prepare(request)?;
     if let Some(warning) = root::check(&plan.root, options.allow_unsafe_root)? {
-        warn(&warning);
+        tell(Event::Warning(&warning));
     }
-    plan.warnings.iter().for_each(|warning| warn(warning));
+    let warnings = plan.warnings.iter();
+    warnings.for_each(|warning| tell(Event::Warning(warning)));
     let cgroups = Arc::new(Cgroups::probe()?);
     // From here on signals wait until the machine can be told of them.
     let mut session = Session::open(console_mode(&plan))?;
     let store = Store::new(dirs, cgroups.clone());
     for swept in store.sweep_machines()? {
         if let Err(error) = swept.result {
-            warn(&format!(
-                "cannot clear up what is left of {}: {error}",
-                swept.name
-            ));
+            let name = swept.name;
+            let text = format!("cannot clear up what is left of {name}: {error}");
+            tell(Event::Warning(&text));
         }
     }
     let mut claim = store.claim(&plan.machine)?;
     claim.lock_image(&ImageLocks::of(&plan.root)?, lock_mode(&plan))?;
-    let range = range(&plan, &root, &mut claim)?;
+    let (range, map) = owners::settle(&plan, &root, &mut claim, &mut session, tell)?;
     let mut scope = make_scope(&plan, cgroups.host(), &mut claim)?;
     if plan.boots {
         scope.enter_supervisor()?;
@@ -71,7 +85,8 @@ pub fn start(
     let record = record(&plan, range, scope.path(), cgroups.host())?;
     let machine = Machine {
         range,
-        warn,
+        map,
+        warn: &mut |text| tell(Event::Warning(text)),
         store,
         link: None,
         plan,
@@ -104,22 +119,10 @@ fn console_mode(plan: &Plan) -> ConsoleMode {
 }
 
 fn lock_mode(plan: &Plan) -> Mode {
-    if plan.read_only {
+    if plan.read_only && plan.ownership != Ownership::Chown {
         Mode::Shared
     } else {
         Mode::Exclusive
-    }
-}
-
-fn range(plan: &Plan, root: &ImageRoot, claim: &mut Claim) -> Result<Option<Range>> {
-    let ranges = Ranges::default();
-    match plan.users {
-        PrivateUsers::No => Ok(None),
-        PrivateUsers::Fixed(range) => claim.hold_range(&ranges, range).map(|()| Some(range)),
-        PrivateUsers::Pick => {
-            let (uid, gid) = root.owner()?;
-            claim.pick_range(&ranges, owner_base(uid, gid)).map(Some)
-        }
     }
 }
 

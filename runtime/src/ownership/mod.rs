@@ -5,10 +5,11 @@ mod change;
 mod ids;
 mod marker;
 mod survey;
+#[cfg(test)]
+mod tests;
 mod treatment;
-mod walk;
-
 mod values;
+mod walk;
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -19,7 +20,7 @@ use rustix::fs::{Mode, OFlags, fstatfs, openat, syncfs};
 use rustix::io::Errno;
 
 use self::change::{Change, Node};
-use self::ids::{BUSY_BASE, Rule, base_of};
+use self::ids::{Rule, base_of};
 use self::marker::{Marker, Pending};
 use self::survey::Survey;
 use self::walk::walk;
@@ -28,7 +29,7 @@ use crate::image::{Tree, shown};
 use crate::mountinfo;
 use crate::range::SIZE;
 
-pub(crate) use self::ids::TreeIds;
+pub(crate) use self::ids::{BUSY_BASE, TreeIds};
 pub use self::treatment::Ownership;
 pub(crate) use self::treatment::{IdMap, Treatment, treat, warning};
 
@@ -53,7 +54,7 @@ impl Pace {
     /// Counts one; `pause` is given the count now and then, and says whether to end.
     fn step(&mut self, pause: impl FnOnce(u64) -> bool) -> Result<()> {
         self.0 += 1;
-        if self.0 % Self::NAMES == 0 && pause(self.0) {
+        if self.0.is_multiple_of(Self::NAMES) && pause(self.0) {
             return Err(Error::new(Kind::Failed, "interrupted")
                 .hint("start the machine again in the same way to go on"));
         }

@@ -1,7 +1,6 @@
 //! What is done about the owners of an image's files: pure.
 
 use std::fmt;
-use std::str::FromStr;
 
 use super::ids::TreeIds;
 use crate::error::{Error, Kind, Result};
@@ -22,9 +21,12 @@ pub enum Ownership {
 }
 
 impl Ownership {
-    const ALL: [Self; 4] = [Self::Auto, Self::Map, Self::Chown, Self::Off];
+    /// All modes.
+    pub const ALL: [Self; 4] = [Self::Auto, Self::Map, Self::Chown, Self::Off];
 
-    fn word(self) -> &'static str {
+    /// The word that `--private-users-ownership=` takes.
+    #[must_use]
+    pub fn word(self) -> &'static str {
         match self {
             Self::Auto => "auto",
             Self::Map => "map",
@@ -37,19 +39,6 @@ impl Ownership {
 impl fmt::Display for Ownership {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.word())
-    }
-}
-
-impl FromStr for Ownership {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let found = Self::ALL.into_iter().find(|mode| mode.word() == text);
-        found.ok_or_else(|| {
-            let text = text.escape_debug();
-            let what = format!("invalid ownership '{text}': expected auto, map, chown or off");
-            Error::new(Kind::Usage, what)
-        })
     }
 }
 
@@ -151,18 +140,6 @@ mod tests {
             Treatment::Mount(map) => map,
             Treatment::Chown(base) => panic!("chown to {base}"),
         }
-    }
-
-    #[test]
-    fn words_are_read_as_they_are_printed() {
-        for ownership in Ownership::ALL {
-            assert_eq!(
-                ownership.to_string().parse::<Ownership>().unwrap(),
-                ownership
-            );
-        }
-        let error = "Auto".parse::<Ownership>().unwrap_err();
-        assert_eq!(error.kind(), Kind::Usage);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A plan in words, the same for the same request on the same host.
 
 use super::{Console, Network, Plan};
+use crate::ownership::Ownership;
 use crate::range::PrivateUsers;
 
 impl Plan {
@@ -16,6 +17,7 @@ impl Plan {
             ("arguments", words(&self.argv)),
             ("process", self.process().to_owned()),
             ("users", users(self.users)),
+            ("owners", owners(self.ownership).to_owned()),
             ("network", self.network_words().to_owned()),
             ("console", self.console_words().to_owned()),
             ("hostname", self.hostname.clone()),
@@ -79,6 +81,15 @@ fn users(users: PrivateUsers) -> String {
         PrivateUsers::No => "the host's".into(),
         PrivateUsers::Pick => "a free range of 65536".into(),
         PrivateUsers::Fixed(range) => format!("{} from {}", range.len(), range.base()),
+    }
+}
+
+fn owners(ownership: Ownership) -> &'static str {
+    match ownership {
+        Ownership::Auto => "as on the disk if they are the payload's, else mapped",
+        Ownership::Map => "mapped",
+        Ownership::Chown => "changed on the disk",
+        Ownership::Off => "as on the disk",
     }
 }
 

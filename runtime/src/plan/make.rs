@@ -5,7 +5,8 @@ use super::{Console, Network, Plan, env, limits};
 use crate::caps::{self, Isolation};
 use crate::error::{Error, Kind, Result};
 use crate::facts::{HostFacts, INITS, ImageFacts};
-use crate::range::PrivateUsers;
+use crate::ownership::{BUSY_BASE, Ownership};
+use crate::range::{PrivateUsers, Range, SIZE};
 
 /// What images test for: a name that systemd knows gets conditions of units right.
 const MANAGER: &str = "systemd-nspawn";
@@ -17,6 +18,7 @@ const MANAGER: &str = "systemd-nspawn";
 /// not go together.
 pub fn make(request: &Request, host: &HostFacts, image: &ImageFacts) -> Result<Plan> {
     let boots = matches!(request.mode, Mode::Boot { .. });
+    check_ownership(request.users, request.ownership)?;
     let network = request.network.unwrap_or(if boots {
         Network::Veth
     } else {
@@ -46,6 +48,7 @@ pub fn make(request: &Request, host: &HostFacts, image: &ImageFacts) -> Result<P
         root: request.root.clone(),
         boots,
         users: request.users,
+        ownership: request.ownership,
         network,
         console: if boots || request.interactive {
             Console::Terminal
@@ -82,6 +85,29 @@ pub fn make(request: &Request, host: &HostFacts, image: &ImageFacts) -> Result<P
         limits,
         warnings,
     })
+}
+
+/// Owners can be shifted by whole spaces of 65536, and only for a user namespace.
+fn check_ownership(users: PrivateUsers, ownership: Ownership) -> Result<()> {
+    match (users, ownership) {
+        (PrivateUsers::No, Ownership::Map | Ownership::Chown) => {
+            let what = format!("owners cannot be shifted by '{ownership}' for the host's users");
+            Err(Error::new(Kind::Usage, what).hint(
+                "to give an image's files back to the host's root: --private-users=0 \
+                 --private-users-ownership=chown",
+            ))
+        }
+        (PrivateUsers::Fixed(range), Ownership::Chown) if !is_space(range) => {
+            let what = format!("owners on the disk cannot be changed to the range {range}");
+            Err(Error::new(Kind::Usage, what)
+                .hint("it takes 65536 ids from a multiple of 65536 below 4294836224 on"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_space(range: Range) -> bool {
+    range.len() == SIZE && range.base().is_multiple_of(SIZE) && range.base() < BUSY_BASE
 }
 
 /// What is executed, and its arguments with its own name first.
@@ -168,6 +194,23 @@ fn dashed(id: &[u8; 16]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn owners_on_the_disk_change_by_whole_spaces() {
+        let check = |base, len| {
+            let range = Range::new(base, len).unwrap();
+            check_ownership(PrivateUsers::Fixed(range), Ownership::Chown)
+        };
+        assert!(check(0, SIZE).is_ok());
+        assert!(check(655_360, SIZE).is_ok());
+        for (base, len) in [(655_361, SIZE), (655_360, SIZE - 1), (BUSY_BASE, SIZE)] {
+            let error = check(base, len).unwrap_err();
+            assert_eq!(error.kind(), Kind::Usage, "{base}:{len}");
+        }
+        assert!(check_ownership(PrivateUsers::No, Ownership::Chown).is_err());
+        assert!(check_ownership(PrivateUsers::No, Ownership::Auto).is_ok());
+        assert!(check_ownership(PrivateUsers::Pick, Ownership::Chown).is_ok());
+    }
 
     #[test]
     fn ids_are_read_in_both_forms() {

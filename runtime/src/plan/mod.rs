@@ -17,6 +17,7 @@ pub(crate) use self::make::{new_id, parse_id};
 pub use self::request::{Mode, Request, ResolvConf};
 use crate::caps::CapSet;
 use crate::name::MachineName;
+use crate::ownership::Ownership;
 use crate::range::PrivateUsers;
 
 /// Whose network the payload sees.
@@ -79,6 +80,8 @@ pub struct Plan {
     pub boots: bool,
     /// The ids of the payload.
     pub users: PrivateUsers,
+    /// Whose the image's files are to the payload.
+    pub ownership: Ownership,
     /// The network of the payload.
     pub network: Network,
     /// What the standard streams are.

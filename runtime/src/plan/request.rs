@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::Network;
 use crate::caps::CapSet;
 use crate::name::MachineName;
+use crate::ownership::Ownership;
 use crate::range::PrivateUsers;
 
 /// What is to run.
@@ -49,6 +50,8 @@ pub struct Request {
     pub mode: Mode,
     /// The ids of the payload.
     pub users: PrivateUsers,
+    /// Whose the image's files are to the payload.
+    pub ownership: Ownership,
     /// The network; by default its own with a link for a system, without for a command.
     pub network: Option<Network>,
     /// The kernel's host name, by default the machine's.
@@ -86,6 +89,7 @@ impl Request {
             root,
             mode,
             users: PrivateUsers::Pick,
+            ownership: Ownership::Auto,
             network: None,
             hostname: None,
             uuid: None,

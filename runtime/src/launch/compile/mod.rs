@@ -23,13 +23,20 @@ use super::op::{Need, Op, ParentOp};
 use super::script::Script;
 use super::slot::Slot;
 use crate::error::Result;
+use crate::ownership::IdMap;
 use crate::plan::{Network, Plan};
 use crate::range::Range;
 use crate::sys::clone::flags;
 
-/// Compiles `plan` for the ids of `range`, or the host's if there is none. `mount_point` is a
-/// directory of ours that the root tree is attached to in the child's copy of the host's tree.
-pub(crate) fn compile(plan: &Plan, range: Option<Range>, mount_point: &Path) -> Result<Script> {
+/// Compiles `plan` for the ids of `range`, or the host's if there is none, and an image that is
+/// mounted with `map`. `mount_point` is a directory of ours that the root tree is attached to in
+/// the child's copy of the host's tree.
+pub(crate) fn compile(
+    plan: &Plan,
+    range: Option<Range>,
+    map: IdMap,
+    mount_point: &Path,
+) -> Result<Script> {
     let mut b = Builder::new(range);
     enter(&mut b, plan, range.is_some(), mount_point)?;
     run::build(&mut b, plan);
@@ -42,7 +49,7 @@ pub(crate) fn compile(plan: &Plan, range: Option<Range>, mount_point: &Path) -> 
     run::finish(&mut b);
     let filters = start::build(&mut b, plan)?;
     Ok(Script {
-        parent: parent(plan, range),
+        parent: parent(plan, range, map),
         child: b.into_steps(),
         filters,
         program: start::program(plan)?,
@@ -91,7 +98,7 @@ fn image_files(b: &mut Builder, plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-fn parent(plan: &Plan, range: Option<Range>) -> Vec<ParentOp> {
+fn parent(plan: &Plan, range: Option<Range>, map: IdMap) -> Vec<ParentOp> {
     let mut ops = vec![ParentOp::Clone {
         namespaces: namespaces(plan, range.is_some()),
     }];
@@ -102,7 +109,7 @@ fn parent(plan: &Plan, range: Option<Range>) -> Vec<ParentOp> {
         });
     }
     ops.push(ParentOp::CloneRoot {
-        shifted: range.is_some(),
+        map,
         read_only: plan.read_only,
     });
     if host_sysfs(plan, range.is_some()) {
