@@ -13,7 +13,7 @@ use rustix::process::{Pid, Rlimit};
 
 use super::child;
 use super::describe;
-use super::fault::Role;
+use super::fault::Peer;
 use super::op::{Op, ParentOp};
 use super::script::Script;
 use super::wire::{self, Fds, Kind as Word, Message};
@@ -63,8 +63,9 @@ pub(crate) fn launch(
         handed_over: None,
     };
     for (index, op) in script.parent.iter().enumerate() {
-        let checked = script.fault.check(Role::Parent, index);
-        checked.cannot(|| op)?;
+        let child = launcher.child.as_ref().and_then(|c| c.pidfd.as_ref());
+        let peer = Peer::Child(child.map(AsFd::as_fd));
+        script.fault.check(peer, index).cannot(|| op)?;
         launcher.act(op)?;
     }
     launcher.finish()
