@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 
-use super::fault::Role;
+use super::fault::Peer;
 use super::op::{Need, Op};
 use super::script::Script;
 use super::slot::{Slot, Slots};
@@ -30,8 +30,8 @@ pub(crate) fn run(script: &Script, control: OwnedFd) -> ! {
         may_start: false,
     };
     for (index, step) in script.child.iter().enumerate() {
-        let checked = script.fault.check(Role::Child, index);
-        let result = checked
+        let result = child
+            .check(index)
             .and_then(|()| child.act(&step.op))
             .or_else(|errno| child.act_otherwise(&step.op, errno));
         if let Err(errno) = result
@@ -62,6 +62,11 @@ struct Child<'a> {
 }
 
 impl Child<'_> {
+    fn check(&self, index: usize) -> Result<(), Errno> {
+        let control = self.slots.get(Slot::Control)?;
+        self.script.fault.check(Peer::Parent(control), index)
+    }
+
     fn act(&mut self, op: &Op) -> Result<(), Errno> {
         let slots = &mut self.slots;
         match op {

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Rlimit};
 
 use super::child;
 use super::describe;
-use super::fault::Role;
+use super::fault::Peer;
 use super::op::{Op, ParentOp};
 use super::root;
 use super::script::Script;
@@ -64,9 +64,11 @@ pub(crate) fn launch(
         handed_over: None,
     };
     for (index, op) in script.parent.iter().enumerate() {
-        let checked = script.fault.check(Role::Parent, index);
-        checked.cannot(|| op)?;
-        launcher.act(op).map_err(|error| launcher.blame(error))?;
+        let child = launcher.child.as_ref().and_then(|c| c.pidfd.as_ref());
+        let peer = Peer::Child(child.map(AsFd::as_fd));
+        let done = script.fault.check(peer, index).cannot(|| op);
+        done.and_then(|()| launcher.act(op))
+            .map_err(|error| launcher.blame(error))?;
     }
     launcher.finish()
 }
