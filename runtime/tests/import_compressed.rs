@@ -337,6 +337,14 @@ fn i51_zstd_windows_have_a_limit() {
 }
 
 #[test]
+fn i53_endless_empty_members() {
+    for (encode, _) in FORMATS {
+        let file = [encode(&archive()), encode(b"").repeat(11_000)].concat();
+        refuse(&file, "in 10001 parts that hold next to nothing");
+    }
+}
+
+#[test]
 fn i52_gzip_headers_have_a_limit() {
     let head = [0x1f, 0x8b, 8, 0x08, 0, 0, 0, 0, 0, 3];
     refuse(

@@ -277,12 +277,14 @@ fn capabilities_of_a_namespace_are_stored_without_it() {
 fn a_system_in_a_single_directory_is_taken_out_of_it() {
     let place = Place::new();
     let archive = Tar::new()
-        .member(&Member::dir("top").mode(0o755))
+        .member(&Member::dir("top").mode(0o1777))
         .dir("top/etc")
         .file("top/etc/os-release", "ID=x")
         .end();
     place.import(&archive).unwrap();
     assert!(place.image().join("etc/os-release").exists());
+    let mode = fs::metadata(place.image()).unwrap().mode();
+    assert_eq!(mode & 0o7777, 0o755);
     assert_eq!(place.left(), ["web"]);
     let data = Place::new();
     data.import(&Tar::new().file("top/data", "x").end())

@@ -2,14 +2,14 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use rustix::fs::{FlockOperation, flock};
 
 use crate::done::{Running, run};
 use crate::must::Must;
 use crate::nsrun;
-use crate::sandbox::{Sandbox, remove_tree};
+use crate::sandbox::{Sandbox, outside, remove_tree};
 use crate::wait::patience;
 
 /// The path of the artefact that `tests/images/build` makes for these words, such as
@@ -21,7 +21,8 @@ use crate::wait::patience;
 #[must_use]
 pub fn artefact(words: &[&str]) -> PathBuf {
     let builder = Path::new(env!("CARGO_MANIFEST_DIR")).join("images/build");
-    let mut command = Command::new(builder);
+    // A test has no way out of its network, and the builder fetches packages.
+    let mut command = outside(builder);
     command.args(words).stdin(Stdio::null());
     let done = Running::start(command).finish(patience(1800)).success();
     PathBuf::from(done.stdout.trim_end())

@@ -97,7 +97,7 @@ impl<'a> Boot<'a> {
 
     #[track_caller]
     fn start_as(self, start: impl FnOnce(Command) -> Front) -> Machine<'a> {
-        let socket = format!("notify-{}", self.image);
+        let socket = format!("notify-{:08x}", fastrand::u32(..));
         let notify = Notify::bind(&self.sandbox.dir().join(socket));
         let mut command = self.command();
         command.env("NOTIFY_SOCKET", notify.path());
@@ -163,7 +163,7 @@ impl Machine<'_> {
         }
     }
 
-    /// The machine's name and all that `nsrun boot` printed so far.
+    /// The machine's name and all that `nsrun boot` printed so far, for messages.
     #[must_use]
     pub fn output(&mut self) -> String {
         let text = match &mut self.front {
@@ -171,6 +171,15 @@ impl Machine<'_> {
             Front::Plain(running) => running.so_far().to_string(),
         };
         format!("{} says:\n{text}", self.name)
+    }
+
+    /// What came from the machine's console so far.
+    #[must_use]
+    pub fn printed(&mut self) -> String {
+        match &mut self.front {
+            Front::Terminal(console) => console.text(),
+            Front::Plain(running) => running.so_far().stdout,
+        }
     }
 
     /// The supervisor's process id.

@@ -1,11 +1,13 @@
 //! A place for one test: its own image root, state, mounts, network and IPC, and a check at
 //! the end that nothing of it is left.
 
-use std::fs;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use nix::sched::{CloneFlags, unshare};
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_change};
@@ -20,6 +22,9 @@ use crate::wait::patience;
 /// One test of a process at a time: the check for leftover processes cannot tell apart
 /// those of two. A runner that gives every test a process loses nothing by it.
 static TURN: Mutex<()> = Mutex::new(());
+
+/// The network and mount namespace that the first test of this process came from.
+static HOME: OnceLock<[File; 2]> = OnceLock::new();
 
 /// The calling thread moves into namespaces of its own and stays there; everything that
 /// the test starts from it does so too. When it is dropped, it checks that nothing is left.
@@ -122,7 +127,7 @@ impl Sandbox {
 
     /// `nsrun` with this sandbox's image and state root, to be given a verb.
     #[must_use]
-    pub fn command<S: AsRef<std::ffi::OsStr>>(&self, args: &[S]) -> Command {
+    pub fn command<S: AsRef<OsStr>>(&self, args: &[S]) -> Command {
         let binary = self.binary.clone().unwrap_or_else(nsrun::binary);
         let mut command = nsrun::plain(binary);
         command
@@ -139,7 +144,7 @@ impl Sandbox {
     /// When it has not ended after a minute.
     #[track_caller]
     #[must_use]
-    pub fn nsrun<S: AsRef<std::ffi::OsStr>>(&self, args: &[S]) -> Done {
+    pub fn nsrun<S: AsRef<OsStr>>(&self, args: &[S]) -> Done {
         run(self.command(args), patience(60))
     }
 
@@ -203,6 +208,11 @@ impl Drop for Sandbox {
 #[track_caller]
 fn become_separate() {
     children::adopt_orphans();
+    HOME.get_or_init(|| {
+        ["net", "mnt"].map(|kind| {
+            File::open(format!("/proc/thread-self/ns/{kind}")).must("open our namespaces")
+        })
+    });
     let all = CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWNET
         | CloneFlags::CLONE_NEWIPC
@@ -229,6 +239,21 @@ fn mount_fresh(fstype: &str, target: &str, options: &str) {
     let options = std::ffi::CString::new(options).must("write mount options");
     mount(fstype, target, fstype, MountFlags::empty(), &*options)
         .must(&format!("mount {fstype} on {target}"));
+}
+
+/// A command in the network and mount namespace that tests come from.
+#[must_use]
+pub fn outside(program: impl AsRef<OsStr>) -> Command {
+    let Some([net, mnt]) = HOME.get() else {
+        return Command::new(program);
+    };
+    let us = std::process::id();
+    let mut command = Command::new("nsenter");
+    command
+        .arg(format!("--net=/proc/{us}/fd/{}", net.as_raw_fd()))
+        .arg(format!("--mount=/proc/{us}/fd/{}", mnt.as_raw_fd()))
+        .arg(program);
+    command
 }
 
 /// `ip` with `args`, in the test's network namespace.

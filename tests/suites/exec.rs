@@ -36,7 +36,7 @@ fn it_joins_every_namespace_and_the_payloads_cgroup() {
     let image = sandbox.tiny("join", &["notify READY=1", "facts"]);
     let mut machine = sandbox.boot(&image).up();
     let line = wait_until(patience(20), "the facts of init", || {
-        let output = machine.output();
+        let output = machine.printed();
         let (_, rest) = output.split_once("{\"pid\"")?;
         let (rest, _) = rest.split_once('\n')?;
         Some(format!("{{\"pid\"{rest}"))

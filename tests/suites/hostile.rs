@@ -27,7 +27,7 @@ fn a_root_without_init_is_told_what_was_looked_for() {
     let (name, tree) = image(&sandbox, "noinit");
     fs::remove_file(tree.join("sbin/init")).must("remove init");
     let done = sandbox.nsrun(&["boot", &name]).expect_status(6);
-    let _ = done.expect_stderr("/sbin/init").expect_stderr(&name);
+    let _ = done.expect_stderr("no init").expect_stderr("--init");
     let done = sandbox
         .nsrun(&["boot", "--init=/other", &name])
         .expect_status(6);
@@ -43,7 +43,7 @@ fn an_init_that_cannot_be_executed_is_told_why() {
         bytes
     };
     let cases: [(&str, Vec<u8>, &str); 5] = [
-        ("foreign", elf(0xf3), "riscv"),
+        ("foreign", elf(0xf3), "another processor"),
         (
             "loader",
             b"#!/missing/interpreter\n".to_vec(),
@@ -151,7 +151,7 @@ fn a_root_that_is_not_roots_is_refused_unless_allowed() {
     std::os::unix::fs::chown(&tree, Some(1000), None).must("set an owner");
     let path = tree.to_str().must("name a tree");
     let done = sandbox.nsrun(&["boot", path]);
-    assert!(matches!(done.status, 5 | 6), "{done}");
+    assert_eq!(done.status, 6, "{done}");
     let _ = done.expect_stderr("--allow-unsafe-root");
     let done = sandbox.nsrun(&["boot", "--allow-unsafe-root", path]);
     let _ = done.success();
@@ -309,7 +309,7 @@ fn init_links_that_loop_or_leave_are_told() {
     fs::remove_file(tree.join("sbin/init")).must("remove init");
     symlink("init", tree.join("sbin/init")).must("make a link");
     let done = sandbox.nsrun(&["boot", &name]).expect_status(6);
-    let _ = done.expect_stderr("/sbin/init");
+    let _ = done.expect_stderr("init");
     let (name, tree) = image(&sandbox, "leaves");
     fs::remove_file(tree.join("sbin/init")).must("remove init");
     // On the host this is a program; in the image there is nothing of that name.
@@ -350,7 +350,7 @@ fn options_that_make_no_sense_are_usage_errors() {
         &["boot"][..],
         &["boot", "--nonsense", &name],
         &["boot", "--network=moon", &name],
-        &["boot", "--private-users=1", &name],
+        &["boot", "--private-users=some", &name],
         &["boot", "--private-users=1000:5:7", &name],
         &["boot", "--capability=CAP_NOTHING", &name],
         &["boot", "--uuid=short", &name],

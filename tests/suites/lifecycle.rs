@@ -22,7 +22,7 @@ fn a_machine_is_listed_while_it_runs() {
     let image = sandbox.tiny("listed", &[READY, "notify STATUS=at work"]);
     assert!(listed(&sandbox, &image).is_none());
     let mut machine = sandbox.boot(&image).up();
-    machine.wait_notice("STATUS=at work");
+    machine.wait_notice("STATUS=Container running: at work");
     let row = listed(&sandbox, &image).must("find the machine in the list");
     assert_eq!(row["state"], "running");
     let status: Value = sandbox
@@ -123,6 +123,7 @@ fn the_terminal_is_restored_however_it_ends() {
         let after = machine.console().modes();
         assert_eq!(after.local_modes, before.local_modes, "{what}");
         assert_eq!(after.input_modes, before.input_modes, "{what}");
+        drop(machine);
         sandbox.assert_clean();
     }
 }
@@ -135,6 +136,7 @@ fn a_closed_terminal_stops_the_machine() {
     machine.wait_ready();
     machine.console().hang_up();
     let _ = machine.finish(patience(30));
+    drop(machine);
     sandbox.assert_clean();
 }
 

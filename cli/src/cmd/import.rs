@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use clap::ValueHint;
 use nsrun_runtime::image::Limits;
 use nsrun_runtime::image::import::{self, Report, Request, Source};
-use nsrun_runtime::{Context, Error, Kind, MachineName, Result};
+use nsrun_runtime::{Error, Kind, MachineName, Result};
 
 use crate::globals::Globals;
 use crate::progress::Progress;
+use crate::report;
 
 /// What an archive's name ends with beside the image's name.
 const SUFFIXES: [&str; 6] = [".tar.xz", ".tar.gz", ".tar.bz2", ".tar.zst", ".tgz", ".tar"];
@@ -134,8 +135,7 @@ fn carry_out(request: &Request, globals: &Globals) -> Result<()> {
         }
     }
     if globals.json {
-        let text = serde_json::to_string(&report).map_err(std::io::Error::from);
-        println!("{}", text.cannot(|| "print the result as JSON")?);
+        report::json(&report)?;
     } else if !globals.quiet {
         println!("{}", summary(&report));
     }

@@ -93,20 +93,33 @@ impl ImageRoot {
             .collect()
     }
 
+    /// The beginning of a file that somebody may execute.
+    pub(crate) fn executable(&self, path: &str) -> Result<Vec<u8>, Errno> {
+        let file = self.file(path)?;
+        if rustix::fs::fstat(&file)?.st_mode & 0o111 == 0 {
+            return Err(Errno::ACCESS);
+        }
+        beginning(file)
+    }
+
     /// The beginning of a file.
     pub(crate) fn read(&self, path: &str) -> Result<Vec<u8>, Errno> {
-        let mut content = Vec::new();
-        File::from(self.file(path)?)
-            .take(LONGEST)
-            .read_to_end(&mut content)
-            .map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?;
-        Ok(content)
+        beginning(self.file(path)?)
     }
 
     fn resolve(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
         let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         rustix::fs::openat2(&self.0, path, flags, Mode::empty(), how)
     }
+}
+
+fn beginning(file: OwnedFd) -> Result<Vec<u8>, Errno> {
+    let mut content = Vec::new();
+    File::from(file)
+        .take(LONGEST)
+        .read_to_end(&mut content)
+        .map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?;
+    Ok(content)
 }
 
 impl AsFd for ImageRoot {

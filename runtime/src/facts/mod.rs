@@ -8,3 +8,4 @@ pub use self::host::HostFacts;
 pub(crate) use self::host::random_id;
 pub use self::image::ImageFacts;
 pub(crate) use self::image::ImageRoot;
+pub(crate) use self::program::INITS;

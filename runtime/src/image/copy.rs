@@ -16,6 +16,7 @@ use rustix::io::{Errno, Result as SysResult, retry_on_intr};
 
 use super::archive::free_space;
 use super::attach::Looks;
+use super::import::ROOT_MODE;
 use super::limits::{Budget, Limits};
 use super::report::{Counts, WarningKind, Warnings, shown};
 use super::tree::{Tree, parent_and_name};
@@ -102,7 +103,7 @@ impl Copier {
     fn enter_root(&mut self, from: &OwnedFd) -> Result<()> {
         let what = || "read the directory";
         let mut looks = Looks::read(from.as_fd(), b".", &mut self.warnings).cannot(what)?;
-        looks.mode &= 0o755;
+        looks.mode &= ROOT_MODE;
         self.levels.push(Level {
             from: Dir::read_from(from).cannot(what)?,
             to: self.tree.root().try_clone_to_owned().cannot(what)?,

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
-use rustix::fs::{Mode, OFlags, openat};
+use rustix::fs::{Mode, OFlags, fchmod, fstat, openat};
 
 use super::archive::Archive;
 use super::copy::Copy;
@@ -24,6 +24,9 @@ use crate::dirs::Dirs;
 use crate::error::{Context, Error, Kind, Result};
 use crate::lock::{LockFile, Mode as LockMode};
 use crate::name::MachineName;
+
+/// Most permissions of an image's root directory.
+pub(super) const ROOT_MODE: u32 = 0o755;
 
 /// What to import.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,7 +132,7 @@ fn carry_out(dirs: &Dirs, request: &Request, progress: &mut dyn Progress) -> Res
         _ => worker::run(&Archive { file, limits }, &staging, advanced),
     }?;
     let top = single_top(staging.dir()).cannot(|| "look for a single top directory")?;
-    let identity = identity(&staging, top.as_deref()).cannot(|| "look at the image")?;
+    let identity = finish_root(&staging, top.as_deref()).cannot(|| "look at the image")?;
     metadata::write(dirs, name, &describe(request, &summary, identity))?;
     staging.publish(name, top.as_deref(), request.sync)?;
     Ok(report(name, &root, summary))
@@ -172,15 +175,17 @@ fn open(source: &Source) -> Result<(OwnedFd, Option<u64>)> {
     Ok((file.into(), total))
 }
 
-fn identity(staging: &Staging<'_>, top: Option<&OsStr>) -> io::Result<Identity> {
-    match top {
-        None => Identity::of(staging.dir()),
-        Some(top) => {
-            let how = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let top = openat(staging.dir(), top, how, Mode::empty())?;
-            Identity::of(top.as_fd())
-        }
-    }
+/// Closes the image's own directory to writers other than root, which a directory that
+/// was a member of the archive may not be, and identifies it.
+fn finish_root(staging: &Staging<'_>, top: Option<&OsStr>) -> io::Result<Identity> {
+    let Some(top) = top else {
+        return Identity::of(staging.dir());
+    };
+    let how = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let top = openat(staging.dir(), top, how, Mode::empty())?;
+    let mode = Mode::from_raw_mode(fstat(&top)?.st_mode);
+    fchmod(&top, mode & Mode::from_raw_mode(ROOT_MODE))?;
+    Identity::of(top.as_fd())
 }
 
 fn describe(request: &Request, summary: &Summary, identity: Identity) -> Metadata {

@@ -15,6 +15,13 @@ const DEPTH: usize = 16;
 /// Decoded bytes after which the ratio is watched: 100 MiB.
 const RATIO_AFTER: u64 = 100 << 20;
 
+/// Compressed members after which their contents are watched.
+const MEMBERS_FREE: u64 = 10_000;
+
+/// Least decoded bytes per member then. Setting a decoder up for nothing takes time that
+/// no other limit sees.
+const MEMBER_BYTES: u64 = 1024;
+
 /// What the decoder says when it has finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Decoded {
@@ -39,6 +46,7 @@ pub(super) struct Sink {
     piece: Vec<u8>,
     filled: usize,
     total: u64,
+    members: u64,
     max_ratio: u64,
     meter: Meter,
 }
@@ -77,6 +85,7 @@ pub(super) fn connect(max_ratio: u64, meter: Meter) -> (Sink, Pieces) {
         piece: vec![0; PIECE],
         filled: 0,
         total: 0,
+        members: 0,
         max_ratio,
         meter,
     };
@@ -107,6 +116,19 @@ impl Sink {
         }
         if self.filled == self.piece.len() {
             self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Says that a compressed member, stream or frame has ended.
+    pub(super) fn member_ended(&mut self) -> Result<(), Stop> {
+        self.members += 1;
+        if self.members > MEMBERS_FREE && self.total / MEMBER_BYTES < self.members {
+            let what = format!(
+                "it is compressed in {} parts that hold next to nothing",
+                self.members
+            );
+            return Err(Error::new(Kind::BadInput, what).into());
         }
         Ok(())
     }
@@ -215,6 +237,13 @@ mod tests {
         drop(pieces);
         let all = sink.space().len();
         assert!(matches!(sink.commit(all), Err(Stop::Unwanted)));
+    }
+
+    #[test]
+    fn endless_empty_members_are_stopped() {
+        let (mut sink, _pieces) = connect(1000, Meter::default());
+        let stopped = (0..20_000).find(|_| sink.member_ended().is_err());
+        assert_eq!(stopped, Some(MEMBERS_FREE));
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub(super) fn check(root: &Path, allow_unsafe: bool) -> Result<Option<String>> {
     if owner != 0 && !shifted && !allow_unsafe {
         let what = format!("{} belongs to user {owner}, not to root", root.display());
         return Err(
-            Error::new(Kind::Failed, format!("cannot start a machine: {what}")).hint(
+            Error::new(Kind::BadInput, format!("cannot start a machine: {what}")).hint(
                 "who owns the tree can change what root runs in it; if that is you, use \
              --allow-unsafe-root",
             ),

@@ -4,7 +4,7 @@ use super::request::{Mode, Request, ResolvConf};
 use super::{Console, Network, Plan, env, limits};
 use crate::caps::{self, Isolation};
 use crate::error::{Error, Kind, Result};
-use crate::facts::{HostFacts, ImageFacts};
+use crate::facts::{HostFacts, INITS, ImageFacts};
 use crate::range::PrivateUsers;
 
 /// What images test for: a name that systemd knows gets conditions of units right.
@@ -104,11 +104,12 @@ fn program(request: &Request, image: &ImageFacts) -> Result<(String, Vec<String>
 fn nothing_to_start(request: &Request) -> Error {
     let root = request.root.display();
     match &request.mode {
-        Mode::Boot { .. } => Error::new(
-            Kind::BadInput,
-            format!("cannot boot {root}: it has no init"),
-        )
-        .hint("name one with --init=PATH, or start a command with `nsrun run`"),
+        Mode::Boot { .. } => {
+            let places = INITS.join(", ");
+            let what = format!("cannot boot {root}: it has no init; looked for {places}");
+            Error::new(Kind::BadInput, what)
+                .hint("name one with --init=PATH, or start a command with `nsrun run`")
+        }
         Mode::Run { command, .. } => {
             let name = command.first().map_or("", String::as_str).escape_debug();
             Error::new(

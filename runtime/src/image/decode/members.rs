@@ -38,7 +38,7 @@ pub(super) fn decode(
                 pour(decoder.single_frame(), sink)
             }
         };
-        let another = poured.and_then(|()| another(format, source).map_err(Fault::Decoder));
+        let another = poured.and_then(|()| another(format, source, sink));
         match another {
             Ok(true) => {}
             Ok(false) => return Ok(()),
@@ -68,11 +68,12 @@ fn pour(mut decoder: impl Read, sink: &mut Sink) -> Result<(), Fault> {
 }
 
 /// Whether another member follows.
-fn another(format: Compression, source: &mut Source) -> io::Result<bool> {
+fn another(format: Compression, source: &mut Source, sink: &mut Sink) -> Result<bool, Fault> {
     if format == Compression::None {
         return Ok(false);
     }
-    let next = source.peek(4)?;
+    sink.member_ended().map_err(Fault::Sink)?;
+    let next = source.peek(4).map_err(Fault::Decoder)?;
     let skippable = format == Compression::Zstd && is_skippable_frame(next);
     Ok(next.starts_with(format.magic()) || skippable)
 }

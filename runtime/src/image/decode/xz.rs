@@ -19,6 +19,7 @@ pub(super) fn decode(
 ) -> Result<(), Stop> {
     loop {
         stream(resources, source, sink)?;
+        sink.member_ended()?;
         if !another(source).map_err(|error| complaint(Xz, source, &error))? {
             return Ok(());
         }

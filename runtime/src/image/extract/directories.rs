@@ -8,11 +8,12 @@ use rustix::fs::OFlags;
 
 use crate::error::{Context, Result};
 use crate::image::attach::{Attributes, Looks};
+use crate::image::import::ROOT_MODE;
 use crate::image::limits::Budget;
 use crate::image::report::{Warnings, shown};
 use crate::image::tree::Tree;
 
-/// Mode of directories that the archive does not mention, and the most that the root gets.
+/// Mode of directories that the archive does not mention.
 const DEFAULT_MODE: u32 = 0o755;
 
 /// Looks of a directory that the archive does not mention.
@@ -46,7 +47,7 @@ impl Directories {
     pub(super) fn set(&mut self, path: &[u8], mut looks: Looks, budget: &mut Budget) -> Result<()> {
         budget.directory(size_of::<Looks>() + 2 * path.len() + looks.attributes.size())?;
         if path.is_empty() {
-            looks.mode &= DEFAULT_MODE;
+            looks.mode &= ROOT_MODE;
         }
         self.0.insert(path.to_vec(), looks);
         Ok(())
