@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What all uses of Debian's packages have in common.
 
 # Clamps the times of all files, so that two builds of the same packages are the same bytes.

@@ -1,3 +1,5 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2154 # here comes from those who use this
 # From a name and a command line to the kind of image and all of its flags.
 #
 # resolve_flags sets:
@@ -24,7 +26,7 @@ list_names() {
 resolve_flags() {
     local name=$1 row kind preset
     shift
-    row=$(rows "$here/names" | grep -E "^$(sed 's/[^[:alnum:]-]/_/g' <<<"$name")([[:space:]]|$)") ||
+    row=$(rows "$here/names" | grep -E "^${name//[^[:alnum:]-]/_}([[:space:]]|$)") ||
         die_usage "cannot build $name: no such image (see --list)"
     read -r _ kind preset <<<"$row"
     KIND=$kind

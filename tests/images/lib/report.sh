@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Messages of the image builders. All of them go to stderr.
 
 say() {
