@@ -88,9 +88,6 @@ impl Machine<'_> {
         } else {
             Config::run()
         };
-        if self.plan.boots {
-            crate::sys::memory::drop_code_pages();
-        }
         runtime.block_on(supervise::supervise(session, payload, config, self))
     }
 }

@@ -30,6 +30,7 @@ pub use session::{ConsoleMode, Session};
 pub use signal::Signal;
 
 use crate::error::Result;
+use crate::sys;
 use driver::Driver;
 
 /// A payload that has just been started: a child of this process that nobody else reaps.
@@ -74,6 +75,7 @@ pub async fn supervise(
     config: Config,
     host: &mut dyn Host,
 ) -> Result<Outcome> {
+    sys::memory::forget_code();
     let result = match Driver::new(session, &mut payload, config, host) {
         Ok(mut driver) => driver.run(payload.pid).await,
         Err(error) => Err(error),
