@@ -66,19 +66,30 @@ fn processes() -> BTreeMap<i32, Process> {
 fn parse(stat: &str) -> Option<Process> {
     let (start, rest) = stat.rsplit_once(')')?;
     let (_, name) = start.split_once('(')?;
-    let mut rest = rest.split_ascii_whitespace();
+    let rest: Vec<&str> = rest.split_ascii_whitespace().collect();
+    // A leader that has ended is a zombie while other threads of its process live on.
+    let alone = *rest.get(17)? == "1";
     Some(Process {
         name: name.to_owned(),
-        zombie: rest.next()? == "Z",
-        parent: rest.next()?.parse().ok()?,
+        zombie: *rest.first()? == "Z" && alone,
+        parent: rest.get(1)?.parse().ok()?,
     })
 }
 
 #[cfg(test)]
 mod tests {
+    fn line(threads: &str) -> String {
+        format!("17 (a) S (b)) Z 4 17 17 0 -1 4 0 0 0 0 0 0 0 0 20 0 {threads} 0 8 0")
+    }
+
+    #[test]
+    fn a_process_lives_while_a_thread_of_it_does() {
+        assert!(!super::parse(&line("2")).unwrap().zombie);
+    }
+
     #[test]
     fn a_name_with_parentheses_does_not_confuse() {
-        let process = super::parse("17 (a) S (b)) Z 4 17 17").unwrap();
+        let process = super::parse(&line("1")).unwrap();
         assert_eq!((process.name.as_str(), process.parent), ("a) S (b)", 4));
         assert!(process.zombie);
     }
