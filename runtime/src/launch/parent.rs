@@ -67,8 +67,12 @@ pub(crate) fn launch(
         let child = launcher.child.as_ref().and_then(|c| c.pidfd.as_ref());
         let peer = Peer::Child(child.map(AsFd::as_fd));
         let done = script.fault.check(peer, index).cannot(|| op);
-        done.and_then(|()| launcher.act(op))
-            .map_err(|error| launcher.blame(error))?;
+        let done = done.and_then(|()| launcher.act(op));
+        if op.listens() {
+            done?;
+        } else {
+            done.map_err(|error| launcher.blame(error))?;
+        }
     }
     launcher.finish()
 }
