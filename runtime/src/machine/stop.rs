@@ -15,6 +15,9 @@ use crate::state::{Machine, Outcome, State, Store};
 /// How long a killed machine's supervisor may take to clear up.
 const CLEAR_UP: Duration = Duration::from_secs(10);
 
+/// How long to wait between two looks at what has no descriptor to wait for.
+const MOMENT: Duration = Duration::from_millis(5);
+
 /// How to stop.
 #[derive(Clone, Copy, Debug)]
 pub struct StopOptions {
@@ -43,7 +46,7 @@ pub enum Stopped {
 pub fn stop(dirs: &Dirs, name: &MachineName, options: StopOptions) -> Result<Stopped> {
     let cgroups = Arc::new(Cgroups::probe()?);
     let store = Store::new(dirs, cgroups.clone());
-    let machine = store.machine(name)?.ok_or_else(|| absent(name))?;
+    let machine = known(&store, name)?;
     match machine.state()? {
         State::Dead => {
             store.reconcile(name)?;
@@ -61,6 +64,18 @@ pub fn stop(dirs: &Dirs, name: &MachineName, options: StopOptions) -> Result<Sto
     }
     let what = format!("machine {name} was killed, and its supervisor does not clear up");
     Err(Error::new(Kind::Busy, what).hint("look at the supervisor's process in `nsrun status`"))
+}
+
+/// The machine, once it is known who supervises it: a start has the name before that.
+fn known(store: &Store, name: &MachineName) -> Result<Machine> {
+    let end = Instant::now() + CLEAR_UP;
+    loop {
+        let machine = store.machine(name)?.ok_or_else(|| absent(name))?;
+        if !machine.is_held() || machine.record().is_some() || Instant::now() > end {
+            return Ok(machine);
+        }
+        std::thread::sleep(MOMENT);
+    }
 }
 
 /// Has the supervisor climb its ladder: it knows whether PID 1 can be asked yet.
@@ -107,7 +122,7 @@ fn ended(store: &Store, name: &MachineName, patience: Duration) -> Result<bool> 
                     .wait(left.min(Duration::from_millis(100)))
                     .cannot(|| format!("wait for the supervisor of machine {name}"))?;
             }
-            None => std::thread::sleep(Duration::from_millis(5).min(left)),
+            None => std::thread::sleep(MOMENT.min(left)),
         }
     }
 }
