@@ -38,8 +38,8 @@ impl Job for Archive {
         let meter = Meter::default();
         let file = self.file.try_clone().cannot(|| "read the archive")?;
         let mut source = Source::new(file.into(), meter.clone());
-        let head = source.head(HEAD).cannot(|| "read the archive")?;
-        let compression = sniff(head)?;
+        let head = source.peek(HEAD).cannot(|| "read the archive")?;
+        let compression = sniff(&head[..head.len().min(HEAD)])?;
         let resources = Resources {
             threads: threads(),
             xz_memory: self.limits.xz_memory,
