@@ -1,5 +1,4 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2154 # here and flag_value come from those who use this
 # The cache of built images: named by content, published by rename, one builder per artefact.
 
 cache_root() {

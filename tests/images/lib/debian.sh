@@ -5,7 +5,7 @@
 export SOURCE_DATE_EPOCH=1735689600
 
 # The hash of "testing", with a fixed salt.
-# shellcheck disable=SC2016,SC2034
+# shellcheck disable=SC2034
 testing_password='$6$nsruntesting$kF9XlWpfRcCW6jjZW.ZgK6IA6T0iEg4vmJ9bNDVZ/K26HAVsGqmvYtY8tU0CP1H.yl.fhWTS0AOEjOvl7mhrW0'
 
 # Runs mmdebstrap with options that suit every image. $NSRUN_IMAGE_MIRROR replaces its default mirror.
@@ -17,7 +17,7 @@ debstrap() {
         --aptopt='Acquire::Languages "none"'
         --aptopt='Acquire::Retries "3"'
     )
-    # The index of a testing suite may be older than its own Valid-Until where clock or mirror stand still.
+    # Where clock or mirror stand still, the index of a testing suite is past its own Valid-Until.
     if [[ $suite == forky ]]; then
         options+=(--aptopt='Acquire::Check-Valid-Until "false"')
     fi

@@ -1,5 +1,4 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2154 # here comes from those who use this
 # From a name and a command line to the kind of image and all of its flags.
 #
 # resolve_flags sets:

@@ -118,7 +118,9 @@ class Relocation:
         usr, kind, rest = match.groups()
         place = strip_usr(f"/{kind.decode()}/{rest.decode()}")
         resolved = self._place(place)
-        if resolved and not os.path.isdir(resolved):
+        # A directory such as lib/systemd/system is what all packages together have there.
+        shared = resolved and os.path.isdir(resolved) and not resolved.startswith(f"{self.out}/lib/")
+        if resolved and not shared:
             return resolved.encode()
         return b"/run/" + kind + b"/" + rest if usr else match[0]
 
