@@ -41,14 +41,11 @@ struct Case {
     index: usize,
     op: String,
     fault: Fault,
+    /// The payload has had the word to start, so that it may or may not have run.
+    late: bool,
 }
 
 impl Case {
-    /// Whether the payload has had the word to start, so that it may or may not have run.
-    fn is_after_the_start(&self) -> bool {
-        self.op == "wait until the program runs"
-    }
-
     /// Whether the machine does as well without the operation, or has another way to do it.
     fn is_optional(&self) -> bool {
         let other_way = self.op.starts_with("lock the mounts") && self.fault == FAULTS[0];
@@ -58,7 +55,7 @@ impl Case {
     /// Fails if the payload has run although it must not.
     #[track_caller]
     fn assert_not_started(&self, done: &Done) {
-        let allowed = self.is_after_the_start() && done.stdout == "started\n";
+        let allowed = self.late && done.stdout == "started\n";
         assert!(done.stdout.is_empty() || allowed, "{self:?}: {done}");
     }
 }
@@ -89,6 +86,7 @@ impl Subject<'_> {
         let mut cases = Vec::new();
         for (side, key) in [(Side::Parent, "parent"), (Side::Child, "child")] {
             let ops = explained["script"][key].as_array().must("find the script");
+            let mut late = false;
             for (index, op) in ops.iter().enumerate() {
                 let op = op.as_str().must("read an operation").to_owned();
                 cases.extend(FAULTS.map(|fault| Case {
@@ -96,7 +94,9 @@ impl Subject<'_> {
                     index,
                     op: op.clone(),
                     fault,
+                    late,
                 }));
+                late |= op == "wait for the word to start" || op == "give the word to start";
             }
         }
         assert!(cases.len() > 400, "only {} cases", cases.len());
@@ -175,7 +175,7 @@ impl Subject<'_> {
                 assert!(done.stderr.contains("killed"), "{case:?}: {done}");
             }
             // It was killed as the payload, or had ended before.
-            0 => assert!(case.is_after_the_start(), "{case:?}: {done}"),
+            0 => assert!(case.late, "{case:?}: {done}"),
             status => assert_eq!(status, 137, "{case:?}: {done}"),
         }
         self.assert_clean(case);

@@ -1,5 +1,6 @@
 //! Starting a payload: one script, two processes that work through it, four messages.
 
+mod blame;
 mod child;
 mod compile;
 mod describe;

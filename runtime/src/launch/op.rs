@@ -166,16 +166,6 @@ pub(crate) enum ParentOp {
     AwaitExec,
 }
 
-impl ParentOp {
-    /// Whether its failure is already what the child has said.
-    pub(crate) fn listens(&self) -> bool {
-        matches!(
-            self,
-            Self::SendTrees | Self::Start | Self::AwaitReady | Self::AwaitExec
-        )
-    }
-}
-
 /// What becomes of the child in the end.
 #[derive(Debug)]
 pub(crate) struct Program {

@@ -7,17 +7,17 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
-use rustix::process::{Pid, Rlimit};
+use rustix::process::{Pid, Resource, Rlimit};
 
+use super::blame;
 use super::child;
-use super::describe;
 use super::fault::Peer;
-use super::op::{Op, ParentOp};
+use super::op::ParentOp;
 use super::root;
 use super::script::Script;
 use super::userns;
 use super::wire::{self, Fds, Kind as Word, Message};
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Context, Error, Result};
 use crate::facts::ImageRoot;
 use crate::ownership::IdMap;
 use crate::sys::clone::{self, Side};
@@ -66,13 +66,8 @@ pub(crate) fn launch(
     for (index, op) in script.parent.iter().enumerate() {
         let child = launcher.child.as_ref().and_then(|c| c.pidfd.as_ref());
         let peer = Peer::Child(child.map(AsFd::as_fd));
-        let done = script.fault.check(peer, index).cannot(|| op);
-        let done = done.and_then(|()| launcher.act(op));
-        if op.listens() {
-            done?;
-        } else {
-            done.map_err(|error| launcher.blame(error))?;
-        }
+        script.fault.check(peer, index).cannot(|| op)?;
+        launcher.act(op)?;
     }
     launcher.finish()
 }
@@ -94,6 +89,21 @@ struct Child {
     control: OwnedFd,
 }
 
+impl Child {
+    /// Whether it ends, or has ended. It has lost its namespaces a moment before that shows.
+    fn is_ending(&self) -> bool {
+        let Some(pidfd) = &self.pidfd else {
+            return true;
+        };
+        let moment = Timespec {
+            tv_sec: 0,
+            tv_nsec: 100_000_000,
+        };
+        let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
+        matches!(poll(&mut fds, Some(&moment)), Ok(1..))
+    }
+}
+
 impl Drop for Child {
     fn drop(&mut self) {
         use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
@@ -109,8 +119,13 @@ impl Launcher<'_> {
     fn act(&mut self, op: &ParentOp) -> Result<()> {
         match *op {
             ParentOp::Clone { namespaces } => self.clone_child(namespaces),
-            ParentOp::WriteIdMaps { base, length } => self.write_id_maps(base, length),
-            ParentOp::CloneRoot { map, read_only } => self.clone_root(map, read_only),
+            ParentOp::WriteIdMaps { base, length } => {
+                self.or_its_end(self.write_id_maps(base, length))
+            }
+            ParentOp::CloneRoot { map, read_only } => {
+                let cloned = self.clone_root(map, read_only);
+                self.or_its_end(cloned)
+            }
             ParentOp::HostSysfs => self.host_sysfs(),
             ParentOp::SendTrees => self.send_trees(),
             ParentOp::Cgroup => self.host.cgroup(),
@@ -118,27 +133,15 @@ impl Launcher<'_> {
                 resource,
                 soft,
                 hard,
-            } => {
-                let limit = Rlimit {
-                    current: soft,
-                    maximum: hard,
-                };
-                let pid = Pid::from_raw(self.child()?.pid);
-                rustix::process::prlimit(pid, resource, limit)
-                    .map(drop)
-                    .cannot(|| op)
-            }
+            } => self.or_its_end(self.limit(resource, soft, hard)),
             ParentOp::Network => {
-                let (pid, pidfd) = self.identity()?;
-                let netns = ns::open(pidfd, pid, Namespace::Net)
-                    .cannot(|| "open the network namespace of the container")?;
-                self.host.network(netns.as_fd())
+                let linked = self.network();
+                self.or_its_end(linked)
             }
             ParentOp::AwaitReady => self.await_ready(),
             ParentOp::Record => {
-                let child = self.child.as_ref().ok_or_else(no_child)?;
-                let pidfd = child.pidfd.as_ref().ok_or_else(no_child)?;
-                self.host.record(child.pid, pidfd.as_fd())
+                let recorded = self.record();
+                self.or_its_end(recorded)
             }
             ParentOp::Start => self.say(Word::Start, &[]),
             ParentOp::AwaitExec => self.await_exec(),
@@ -146,13 +149,38 @@ impl Launcher<'_> {
     }
 
     fn child(&self) -> Result<&Child> {
-        self.child.as_ref().ok_or_else(no_child)
+        self.child.as_ref().ok_or_else(blame::no_child)
     }
 
     fn identity(&self) -> Result<(i32, BorrowedFd<'_>)> {
         let child = self.child()?;
-        let pidfd = child.pidfd.as_ref().ok_or_else(no_child)?;
+        let pidfd = child.pidfd.as_ref().ok_or_else(blame::no_child)?;
         Ok((child.pid, pidfd.as_fd()))
+    }
+
+    fn limit(&self, resource: Resource, soft: Option<u64>, hard: Option<u64>) -> Result<()> {
+        let limit = Rlimit {
+            current: soft,
+            maximum: hard,
+        };
+        let pid = Pid::from_raw(self.child()?.pid);
+        let what = || format!("set the limit {resource:?}");
+        rustix::process::prlimit(pid, resource, limit)
+            .map(drop)
+            .cannot(what)
+    }
+
+    fn network(&mut self) -> Result<()> {
+        let (pid, pidfd) = self.identity()?;
+        let netns = ns::open(pidfd, pid, Namespace::Net)
+            .cannot(|| "open the network namespace of the container")?;
+        self.host.network(netns.as_fd())
+    }
+
+    fn record(&mut self) -> Result<()> {
+        let child = self.child.as_ref().ok_or_else(blame::no_child)?;
+        let pidfd = child.pidfd.as_ref().ok_or_else(blame::no_child)?;
+        self.host.record(child.pid, pidfd.as_fd())
     }
 
     fn clone_child(&mut self, namespaces: u64) -> Result<()> {
@@ -172,7 +200,7 @@ impl Launcher<'_> {
                 });
                 Ok(())
             }
-            Err(error) => Err(explain_clone(error)),
+            Err(error) => Err(blame::clone(error)),
         }
     }
 
@@ -235,7 +263,7 @@ impl Launcher<'_> {
                 self.handed_over = Some(fds);
                 Ok(())
             }
-            Some((message, _)) => Err(self.explain(message)),
+            Some((message, _)) => Err(blame::child(self.script, message)),
             None => Err(self.explain_end()),
         }
     }
@@ -246,7 +274,8 @@ impl Launcher<'_> {
         let (_, pidfd) = self.identity()?;
         let paths = [c"/proc", c"/sys"];
         let locked = clone_locked(paths, Crossing::Copy(pidfd))
-            .cannot(|| "lock the mounts below /proc and /sys")?;
+            .cannot(|| "lock the mounts below /proc and /sys");
+        let locked = self.or_its_end(locked)?;
         let [proc, sys] = &locked.trees;
         let sent = self.say(Word::Lock, &[proc.as_fd(), sys.as_fd()]);
         crate::sys::trees::reap(locked.helper);
@@ -257,7 +286,7 @@ impl Launcher<'_> {
     fn await_exec(&self) -> Result<()> {
         match self.listen()? {
             None => Ok(()),
-            Some((message, _)) => Err(self.explain(message)),
+            Some((message, _)) => Err(blame::child(self.script, message)),
         }
     }
 
@@ -269,16 +298,7 @@ impl Launcher<'_> {
             let timeout = Timespec::try_from(left).unwrap_or_default();
             let mut fds = [PollFd::new(&child.control, PollFlags::IN)];
             match poll(&mut fds, Some(&timeout)) {
-                Ok(0) => {
-                    return Err(Error::new(
-                        Kind::Failed,
-                        format!(
-                            "the container was not built within {} s",
-                            DEADLINE.as_secs()
-                        ),
-                    )
-                    .hint("does the file system of the image hang?"));
-                }
+                Ok(0) => return Err(blame::too_slow(DEADLINE)),
                 Ok(_) => break,
                 Err(Errno::INTR) => {}
                 Err(errno) => return Err(errno).cannot(|| "wait for the container"),
@@ -287,92 +307,34 @@ impl Launcher<'_> {
         wire::receive(child.control.as_fd()).cannot(|| "talk to the container's first process")
     }
 
-    /// What fails on this side may only follow from the child's failure, which is told then.
-    fn blame(&self, error: Error) -> Error {
-        let Ok(child) = self.child() else {
-            return error;
-        };
-        let mut fds = [PollFd::new(&child.control, PollFlags::IN)];
-        match poll(&mut fds, Some(&Timespec::default())) {
-            Ok(1) => match wire::receive(child.control.as_fd()) {
-                Ok(Some((message, _))) if message.kind == Word::Failed => self.explain(message),
-                Ok(None) => self.explain_end(),
-                _ => error,
-            },
-            _ => error,
-        }
-    }
-
     /// The child is gone or says no more: its last words, if there are any.
     fn explain_end(&self) -> Error {
-        if let Ok(child) = self.child()
-            && let Ok(Some((message, _))) = wire::receive(child.control.as_fd())
-        {
-            return self.explain(message);
+        let receive = |child: &Child| wire::receive(child.control.as_fd());
+        while let Ok(Ok(Some((message, _)))) = self.child().map(receive) {
+            // What it said before does not matter any more.
+            if message.kind == Word::Failed {
+                return blame::child(self.script, message);
+            }
         }
-        Error::new(
-            Kind::Failed,
-            "the container's first process was killed while it was built",
-        )
+        blame::killed()
     }
 
-    fn explain(&self, message: Message) -> Error {
-        let errno = Errno::from_raw_os_error(message.errno);
-        let Some(op) = self
-            .script
-            .child_op(message.op)
-            .filter(|_| message.kind == Word::Failed)
-        else {
-            return Error::new(Kind::Failed, "the container's first process talks nonsense");
-        };
-        let cause = std::io::Error::from(errno);
-        let (kind, what) = match (op, errno) {
-            (Op::Exec, _) => {
-                let kind = match errno {
-                    Errno::NOENT => Kind::NoCommand,
-                    _ => Kind::NotExecutable,
-                };
-                let path = self.script.program.path.to_bytes().escape_ascii();
-                (kind, format!("cannot execute {path}"))
-            }
-            (_, Errno::NODEV) => (Kind::HostLacks, format!("cannot {op}")),
-            (Op::NewFs { .. } | Op::LockTrees { .. }, Errno::PERM) => {
-                (Kind::HostLacks, format!("cannot {op}"))
-            }
-            _ => (Kind::Failed, format!("cannot {op}")),
-        };
-        let error = Error::new(kind, what).because(cause);
-        match describe::hint(op, errno) {
-            Some(hint) => error.hint(hint),
-            None => error,
-        }
+    /// What fails on this side may only follow from the child's end, which is told then.
+    fn or_its_end<T>(&self, result: Result<T>) -> Result<T> {
+        result.map_err(|error| match &self.child {
+            Some(child) if child.is_ending() => self.explain_end(),
+            _ => error,
+        })
     }
 
     fn finish(mut self) -> Result<Launched> {
-        let mut child = self.child.take().ok_or_else(no_child)?;
+        let mut child = self.child.take().ok_or_else(blame::no_child)?;
         let mut fds = self.handed_over.take().into_iter().flatten().flatten();
         Ok(Launched {
             pid: child.pid,
-            notify: fds.next().ok_or_else(no_child)?,
+            notify: fds.next().ok_or_else(blame::no_child)?,
             console: fds.next(),
-            pidfd: child.pidfd.take().ok_or_else(no_child)?,
+            pidfd: child.pidfd.take().ok_or_else(blame::no_child)?,
         })
     }
-}
-
-fn no_child() -> Error {
-    Error::new(Kind::Failed, "the launch script is out of order")
-}
-
-fn explain_clone(error: std::io::Error) -> Error {
-    let what = "cannot make a process with new namespaces";
-    let hint = match error.raw_os_error() {
-        Some(libc::ENOSPC) => "a limit in /proc/sys/user/max_*_namespaces is reached",
-        Some(libc::EPERM) => {
-            "the host forbids namespaces; inside a chroot or container it may have to"
-        }
-        Some(libc::EINVAL | libc::ENOSYS) => "nsrun needs Linux 5.12 or newer with all namespaces",
-        _ => return Error::new(Kind::Failed, what).because(error),
-    };
-    Error::new(Kind::HostLacks, what).because(error).hint(hint)
 }
