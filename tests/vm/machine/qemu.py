@@ -134,9 +134,10 @@ class Machine:
 
     def _qemu_command(self) -> list[str]:
         root = self._tools.root
+        # Emulated, the time stamp counter is the host's, and its rate cannot be found out.
         kernel_line = (
             "console=ttyS0 quiet loglevel=4 panic=-1 systemd.show_status=0 systemd.getty_auto=0 "
-            "mitigations=off nokaslr audit=0 tsc=reliable random.trust_cpu=1"
+            "mitigations=off nokaslr audit=0 clocksource=acpi_pm tsc=unstable random.trust_cpu=1"
         )
         # Nehalem and pc are what a saved machine can count on everywhere; what a test host does not
         # need is left out.
