@@ -122,9 +122,10 @@ fn carry_out(dirs: &Dirs, request: &Request, progress: &mut dyn Progress) -> Res
     let (file, total) = open(&request.source)?;
     let root = ImageRoot::open(dirs.image_root())?;
     sweep(dirs.image_root())?;
-    let _name_lock = claim(&root, name)?;
     metadata::prepare(dirs)?;
+    // Made first and dropped last: its lock file tells a sweep that the name's may be stale.
     let staging = Staging::new(&root, name)?;
+    let _name_lock = claim(&root, name)?;
     let advanced = |read| progress.advanced(read, total);
     let limits = request.limits.clone();
     let summary = match request.source {

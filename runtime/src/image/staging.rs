@@ -72,7 +72,12 @@ impl<'a> Staging<'a> {
 
     /// Makes the tree, or the directory `top` in it, the image `name`: durable first,
     /// then visible in one step.
-    pub(super) fn publish(self, name: &MachineName, top: Option<&OsStr>, sync: bool) -> Result<()> {
+    pub(super) fn publish(
+        &self,
+        name: &MachineName,
+        top: Option<&OsStr>,
+        sync: bool,
+    ) -> Result<()> {
         let what = || format!("publish image {name}");
         let (from, old) = match top {
             Some(top) => (self.dir.as_fd(), top),
@@ -126,39 +131,42 @@ pub fn sweep(image_root: &Path) -> Result<Vec<String>> {
     let Some(root) = ImageRoot::open_existing(image_root)? else {
         return Ok(removed);
     };
-    for lock in lock_files(&root)? {
-        let path = root.path().join(&lock);
+    for base in stagings(&root)? {
+        let lock = |name: &str| {
+            let path = root.path().join(lock_name(name));
+            LockFile::take_existing(&path, LockMode::Exclusive)
+        };
         // What cannot be locked is in use, or no lock file of ours.
-        if let Ok(Some(_held)) = LockFile::take_existing(&path, LockMode::Exclusive) {
-            let name = lock.strip_suffix(".lck").unwrap_or(&lock);
-            if is_staging(name) && is_directory(&root, name) {
-                remove_tree(root.as_fd(), OsStr::new(name))?;
-                removed.push(name.to_owned());
-            }
+        let Ok(Some(_held)) = lock(&base) else {
+            continue;
+        };
+        let name = format!(".#{base}");
+        if is_directory(&root, &name) {
+            remove_tree(root.as_fd(), OsStr::new(&name))?;
+            removed.push(name);
         }
+        // Other locks on names may be about to be taken, and are left alone; this one is
+        // removed by being let go of.
+        drop(lock(&base[..base.len() - DIGITS]));
     }
     Ok(removed)
 }
 
-/// Names of lock files in the root.
-fn lock_files(root: &ImageRoot) -> Result<Vec<String>> {
+/// The stagings that have a lock file, as `NAME` plus 16 digits.
+fn stagings(root: &ImageRoot) -> Result<Vec<String>> {
     let what = || format!("read image root {}", root.path().display());
-    let mut names = Vec::new();
+    let mut stagings = Vec::new();
     for entry in Dir::read_from(root.as_fd()).cannot(what)? {
         let entry = entry.cannot(what)?;
         let name = entry.file_name().to_str().unwrap_or_default();
-        if name.starts_with(".#") && name.ends_with(".lck") {
-            names.push(name.to_owned());
-        }
+        let base = name.strip_prefix(".#").and_then(|n| n.strip_suffix(".lck"));
+        stagings.extend(base.filter(|base| is_staging(base)).map(str::to_owned));
     }
-    Ok(names)
+    Ok(stagings)
 }
 
-/// Whether a name is `.#NAME` plus 16 digits.
-fn is_staging(name: &str) -> bool {
-    let Some(base) = name.strip_prefix(".#") else {
-        return false;
-    };
+/// Whether a name is that of a machine plus 16 digits.
+fn is_staging(base: &str) -> bool {
     let at = base.len().saturating_sub(DIGITS);
     base.split_at_checked(at).is_some_and(|(name, random)| {
         let digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
@@ -182,13 +190,13 @@ mod tests {
 
     #[test]
     fn knows_its_names() {
-        assert!(is_staging(".#web0123456789abcdef"));
+        assert!(is_staging("web0123456789abcdef"));
         for other in [
-            ".#0123456789abcdef",
-            ".#web0123456789abcdeF",
-            ".#web",
+            "0123456789abcdef",
+            "web0123456789abcdeF",
             "web",
-            ".#..0123456789abcdef",
+            "..0123456789abcdef",
+            "",
         ] {
             assert!(!is_staging(other), "{other}");
         }
@@ -213,12 +221,14 @@ mod tests {
         let name = "web".parse().unwrap();
         let staging = Staging::new(&root, &name).unwrap();
         staging.publish(&name, None, false).unwrap();
+        drop(staging);
         let hoisted = "top".parse().unwrap();
         let staging = Staging::new(&root, &hoisted).unwrap();
         mkdirat(staging.dir(), "inner", Mode::RWXU).unwrap();
         staging
             .publish(&hoisted, Some(OsStr::new("inner")), true)
             .unwrap();
+        drop(staging);
         let mut names: Vec<_> = fs::read_dir(dir.path())
             .unwrap()
             .map(|e| e.unwrap().file_name())
@@ -237,6 +247,7 @@ mod tests {
         fs::write(dir.path().join("web/file"), "x").unwrap();
         let error = staging.publish(&name, None, false).unwrap_err();
         assert_eq!(error.kind(), Kind::Busy);
+        drop(staging);
         assert!(dir.path().join("web/file").exists());
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
@@ -248,8 +259,8 @@ mod tests {
         for name in [dead, ".#other0123456789abcdef", "web", ".hidden"] {
             fs::create_dir_all(dir.path().join(name).join("sub")).unwrap();
         }
-        for name in [format!("{dead}.lck"), ".#web.lck".to_owned()] {
-            fs::write(dir.path().join(name), "").unwrap();
+        for name in [".#web0123456789abcdef", ".#web", ".#other"] {
+            fs::write(dir.path().join(format!("{name}.lck")), "").unwrap();
         }
         assert_eq!(sweep(dir.path()).unwrap(), [dead]);
         let mut left: Vec<_> = fs::read_dir(dir.path())
@@ -257,7 +268,8 @@ mod tests {
             .map(|e| e.unwrap().file_name())
             .collect();
         left.sort();
-        assert_eq!(left, [".#other0123456789abcdef", ".hidden", "web"]);
+        let kept = [".#other.lck", ".#other0123456789abcdef", ".hidden", "web"];
+        assert_eq!(left, kept);
     }
 
     #[test]

@@ -75,6 +75,10 @@ pub fn start(
             tell(Event::Warning(&text));
         }
     }
+    if let Err(error) = crate::image::sweep(dirs.image_root()) {
+        let text = format!("cannot clear up what an import left: {error}");
+        tell(Event::Warning(&text));
+    }
     let mut claim = store.claim(&plan.machine)?;
     claim.lock_image(&ImageLocks::of(&plan.root)?, lock_mode(&plan))?;
     let (range, map) = owners::settle(&plan, &root, &mut claim, &mut session, tell)?;
