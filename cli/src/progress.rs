@@ -1,5 +1,6 @@
 //! How far something long has come: a bar on a terminal, a line per tenth otherwise.
 
+use crate::report;
 use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -62,7 +63,7 @@ impl Progress {
                 let now = tenths_of(done, total);
                 if now > *tenths {
                     *tenths = now;
-                    eprintln!("{what}: {}%", now * 10);
+                    report::note(format_args!("{what}: {}%", now * 10));
                 }
             }
         }

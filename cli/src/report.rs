@@ -1,5 +1,7 @@
 //! How results and failures reach the user.
 
+use std::fmt::Display;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use nsrun_runtime::{Error, Kind};
@@ -12,16 +14,26 @@ pub fn failure(error: &Error) -> ExitCode {
 
 /// Prints the failure and its hint to stderr, without choosing an exit status.
 pub fn print(error: &Error) {
-    eprintln!("nsrun: {error}");
+    note(format_args!("nsrun: {error}"));
     if let Some(hint) = error.advice() {
-        eprintln!("hint: {hint}");
+        note(format_args!("hint: {hint}"));
     }
+}
+
+/// Prints a line of a result. Whoever has closed the pipe wants no more of it.
+pub fn line(text: impl Display) {
+    let _ = writeln!(io::stdout(), "{text}");
+}
+
+/// Prints a line for the user's eyes. A terminal that has hung up is no reason to fail.
+pub fn note(text: impl Display) {
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// Prints a result as JSON.
 pub fn json(value: &impl serde::Serialize) -> nsrun_runtime::Result<()> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|e| Error::new(Kind::Failed, "cannot write JSON").because(e))?;
-    println!("{text}");
+    line(text);
     Ok(())
 }

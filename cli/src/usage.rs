@@ -1,5 +1,6 @@
 //! What was typed and is not understood.
 
+use crate::report;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -14,7 +15,7 @@ use crate::cmd;
 /// The exit status is 2, but 125 for `run` and `exec`: theirs would be taken for the command's.
 pub fn explain(error: &clap::Error, words: &[OsString]) -> ExitCode {
     match error.kind() {
-        ErrorKind::MissingSubcommand => eprint!("{}", Cli::command().render_help()),
+        ErrorKind::MissingSubcommand => report::note(Cli::command().render_help()),
         // Nobody is left to be told if this fails.
         _ => drop(error.print()),
     }
@@ -25,7 +26,9 @@ pub fn explain(error: &clap::Error, words: &[OsString]) -> ExitCode {
         Some(verb @ ("run" | "exec")) => {
             let extra_word = error.kind() == ErrorKind::UnknownArgument;
             if extra_word && !words.iter().any(|word| word == "--") {
-                eprintln!("hint: the command goes after `--`: nsrun {verb} NAME -- COMMAND");
+                report::note(format_args!(
+                    "hint: the command goes after `--`: nsrun {verb} NAME -- COMMAND"
+                ));
             }
             cmd::OWN_FAILURE.into()
         }

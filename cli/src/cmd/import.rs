@@ -131,13 +131,13 @@ fn carry_out(request: &Request, globals: &Globals) -> Result<()> {
     progress.finish();
     if !globals.quiet {
         for warning in &report.warnings {
-            eprintln!("warning: {warning}");
+            report::note(format_args!("warning: {warning}"));
         }
     }
     if globals.json {
         report::json(&report)?;
     } else if !globals.quiet {
-        println!("{}", summary(&report));
+        report::line(format_args!("{}", summary(&report)));
     }
     Ok(())
 }

@@ -25,7 +25,7 @@ pub fn run(args: &ListArgs, globals: &Globals) -> Result<()> {
     }
     if machines.is_empty() {
         if !args.no_legend && !globals.quiet {
-            println!("No machines.");
+            report::line("No machines.");
         }
         return Ok(());
     }
@@ -40,9 +40,9 @@ pub fn run(args: &ListArgs, globals: &Globals) -> Result<()> {
     for column in table.column_iter_mut() {
         column.set_padding((0, 1));
     }
-    println!("{}", table.trim_fmt());
+    report::line(table.trim_fmt());
     if !args.no_legend && !globals.quiet {
-        println!("\n{} machines listed.", machines.len());
+        report::line(format_args!("\n{} machines listed.", machines.len()));
     }
     Ok(())
 }

@@ -34,7 +34,9 @@ pub fn run_in(
     };
     let mut progress = None;
     let outcome = machine::start(&request, &globals.dirs, options, &mut |event| match event {
-        Event::Warning(warning) if !globals.quiet => eprintln!("nsrun: warning: {warning}"),
+        Event::Warning(warning) if !globals.quiet => {
+            report::note(format_args!("nsrun: warning: {warning}"));
+        }
         Event::Warning(_) => {}
         Event::Owners { done, total } => {
             let new = || Progress::of_owners(&request.machine, globals.quiet);
@@ -51,6 +53,6 @@ fn print(explanation: &Explanation, globals: &Globals) -> Result<()> {
     if globals.json {
         return report::json(explanation);
     }
-    print!("{explanation}");
+    report::line(explanation);
     Ok(())
 }

@@ -26,10 +26,10 @@ pub fn run(args: &StatusArgs, globals: &Globals) -> Result<()> {
 
 fn print(detail: &Detail) {
     let summary = &detail.summary;
-    println!("{}", summary.name);
+    report::line(format_args!("{}", summary.name));
     let line = |name: &str, value: Option<String>| {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
-            println!("{name:>12}: {value}");
+            report::line(format_args!("{name:>12}: {value}"));
         }
     };
     line("State", Some(summary.state.to_string()));
@@ -54,6 +54,9 @@ fn print(detail: &Detail) {
     line("UID Shift", detail.shift.map(|base| base.to_string()));
     line("Unit", detail.cgroup.clone());
     for process in &detail.processes {
-        println!("{:>12}  {:>7} {}", "", process.pid, process.command);
+        report::line(format_args!(
+            "{:>12}  {:>7} {}",
+            "", process.pid, process.command
+        ));
     }
 }

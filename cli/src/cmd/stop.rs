@@ -40,15 +40,13 @@ pub fn run(args: &StopArgs, globals: &Globals) -> Result<()> {
     }
     if !globals.quiet {
         let name = &args.machine;
-        println!(
-            "{}",
-            match stopped {
-                Stopped::Asked => format!("{name} has stopped."),
-                Stopped::Killed => format!("{name} was killed."),
-                Stopped::Cleared =>
-                    format!("{name} had lost its supervisor; what was left is gone."),
+        report::line(match stopped {
+            Stopped::Asked => format!("{name} has stopped."),
+            Stopped::Killed => format!("{name} was killed."),
+            Stopped::Cleared => {
+                format!("{name} had lost its supervisor; what was left is gone.")
             }
-        );
+        });
     }
     Ok(())
 }

@@ -4,10 +4,12 @@ use std::ffi::CStr;
 use std::fs;
 use std::path::Path;
 
+use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::process::Resource;
 
 use crate::caps::{CapSet, Capability};
 use crate::error::{Context, Error, Kind, Result};
+use crate::plan::masks;
 
 /// Longest file of the host that is handed on to a payload, in bytes.
 const LONGEST: usize = 64 * 1024;
@@ -25,6 +27,8 @@ pub struct HostFacts {
     pub may_raise_limits: bool,
     /// Optional device nodes that the host has.
     pub devices: Vec<&'static CStr>,
+    /// Entries of /proc that the host has, of those that a payload must not have as they are.
+    pub proc_entries: Vec<&'static CStr>,
     /// `/etc/os-release` or `/usr/lib/os-release`.
     pub os_release: Vec<u8>,
     /// `/etc/resolv.conf`, if there is one.
@@ -80,6 +84,7 @@ impl HostFacts {
                 .copied()
                 .filter(|d| usable(d))
                 .collect(),
+            proc_entries: proc_entries(),
             os_release: read("/etc/os-release")
                 .or_else(|| read("/usr/lib/os-release"))
                 .unwrap_or_default(),
@@ -121,8 +126,18 @@ fn read(path: &str) -> Option<Vec<u8>> {
     Some(content)
 }
 
+fn proc_entries() -> Vec<&'static CStr> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let Ok(proc) = rustix::fs::open(c"/proc", flags, Mode::empty()) else {
+        return Vec::new();
+    };
+    let is_there =
+        |path: &&CStr| rustix::fs::statat(&proc, *path, AtFlags::SYMLINK_NOFOLLOW).is_ok();
+    let all = masks::HIDDEN.iter().chain(masks::READ_ONLY).copied();
+    all.filter(is_there).collect()
+}
+
 fn usable(device: &CStr) -> bool {
-    use rustix::fs::{Mode, OFlags};
     let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
     rustix::fs::open(device, flags, Mode::empty()).is_ok()
 }

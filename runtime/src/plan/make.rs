@@ -82,6 +82,7 @@ pub fn make(request: &Request, host: &HostFacts, image: &ImageFacts) -> Result<P
         resolv_conf,
         timezone: image.zone_file.then(|| host.timezone.clone()).flatten(),
         devices: host.devices.clone(),
+        proc_entries: host.proc_entries.clone(),
         limits,
         warnings,
     })

@@ -4,6 +4,7 @@ mod env;
 mod explain;
 mod limits;
 mod make;
+pub(crate) mod masks;
 mod request;
 
 use std::ffi::CStr;
@@ -124,6 +125,8 @@ pub struct Plan {
     pub timezone: Option<String>,
     /// Optional device nodes that the host has.
     pub devices: Vec<&'static CStr>,
+    /// Entries of /proc that the host has and the payload must not have as they are.
+    pub proc_entries: Vec<&'static CStr>,
     /// Resource limits.
     pub limits: Vec<Limit>,
     /// What differs from what was asked for or expected, for the user.

@@ -9,27 +9,7 @@ use super::own;
 use crate::launch::op::{Need, Op};
 use crate::launch::slot::Slot;
 use crate::plan::Plan;
-
-/// Files of /proc that tell about the host's kernel or hardware.
-const HIDDEN: &[&CStr] = &[
-    c"config.gz",
-    c"iomem",
-    c"ioports",
-    c"kallsyms",
-    c"kcore",
-    c"key-users",
-    c"keys",
-    c"latency_stats",
-    c"pagetypeinfo",
-    c"sched_debug",
-    c"slabinfo",
-    c"sysrq-trigger",
-    c"timer_list",
-    c"vmallocinfo",
-];
-
-/// Directories of /proc that change the host's hardware when written to.
-const READ_ONLY: &[&CStr] = &[c"acpi", c"apm", c"asound", c"bus", c"fs", c"irq", c"scsi"];
+use crate::plan::masks::{HIDDEN, READ_ONLY};
 
 /// The part of sysfs that the payload sees. Firmware, power, modules and the kernel's debug
 /// interfaces are not in it.
@@ -70,11 +50,19 @@ fn proc(b: &mut Builder, plan: &Plan) {
     if plan.network.is_private() {
         ping_group_range(b);
     }
-    for path in HIDDEN {
+    // One that is not there would be cloned in vain, and a clone that is dropped costs a grace
+    // period of the kernel.
+    for path in HIDDEN
+        .iter()
+        .filter(|path| plan.proc_entries.contains(path))
+    {
         let cover = at(Slot::Run, c"host/inaccessible/reg");
         b.bind(Need::IfPresent, cover, SHOWN, at(Slot::Proc, path));
     }
-    for path in READ_ONLY {
+    for path in READ_ONLY
+        .iter()
+        .filter(|path| plan.proc_entries.contains(path))
+    {
         let place = || at(Slot::Proc, path);
         b.bind(Need::IfPresent, place(), SHOWN, place());
     }
