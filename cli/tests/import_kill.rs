@@ -221,7 +221,7 @@ fn random(seed: u64, limit: u64) -> impl Iterator<Item = u64> {
 fn killed_at_random_points_it_leaves_what_the_next_command_sweeps() {
     let place = Place::new();
     let mut interrupted = 0;
-    for wait in random(1, 200).take(60) {
+    for wait in random(1, 200).take(30) {
         let mut importer = place.start();
         std::thread::sleep(Duration::from_millis(wait));
         importer.process.kill().unwrap();
