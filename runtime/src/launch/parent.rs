@@ -90,14 +90,15 @@ struct Child {
 }
 
 impl Child {
-    /// Whether it ends, or has ended. It has lost its namespaces a moment before that shows.
+    /// Whether it ends, or has ended. It loses its namespaces before it shows that, and to take
+    /// down a mount namespace takes its time.
     fn is_ending(&self) -> bool {
         let Some(pidfd) = &self.pidfd else {
             return true;
         };
         let moment = Timespec {
-            tv_sec: 0,
-            tv_nsec: 100_000_000,
+            tv_sec: 1,
+            tv_nsec: 0,
         };
         let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
         matches!(poll(&mut fds, Some(&moment)), Ok(1..))
@@ -122,10 +123,7 @@ impl Launcher<'_> {
             ParentOp::WriteIdMaps { base, length } => {
                 self.or_its_end(self.write_id_maps(base, length))
             }
-            ParentOp::CloneRoot { map, read_only } => {
-                let cloned = self.clone_root(map, read_only);
-                self.or_its_end(cloned)
-            }
+            ParentOp::CloneRoot { map, read_only } => self.clone_root(map, read_only),
             ParentOp::HostSysfs => self.host_sysfs(),
             ParentOp::SendTrees => self.send_trees(),
             ParentOp::Cgroup => self.host.cgroup(),
@@ -133,16 +131,13 @@ impl Launcher<'_> {
                 resource,
                 soft,
                 hard,
-            } => self.or_its_end(self.limit(resource, soft, hard)),
+            } => self.limit(resource, soft, hard),
             ParentOp::Network => {
-                let linked = self.network();
-                self.or_its_end(linked)
+                let netns = self.namespace(Namespace::Net)?;
+                self.host.network(netns.as_fd())
             }
             ParentOp::AwaitReady => self.await_ready(),
-            ParentOp::Record => {
-                let recorded = self.record();
-                self.or_its_end(recorded)
-            }
+            ParentOp::Record => self.record(),
             ParentOp::Start => self.say(Word::Start, &[]),
             ParentOp::AwaitExec => self.await_exec(),
         }
@@ -170,11 +165,10 @@ impl Launcher<'_> {
             .cannot(what)
     }
 
-    fn network(&mut self) -> Result<()> {
+    fn namespace(&self, kind: Namespace) -> Result<OwnedFd> {
         let (pid, pidfd) = self.identity()?;
-        let netns = ns::open(pidfd, pid, Namespace::Net)
-            .cannot(|| "open the network namespace of the container")?;
-        self.host.network(netns.as_fd())
+        let what = || format!("open the {kind} namespace of the container");
+        self.or_its_end(ns::open(pidfd, pid, kind).cannot(what))
     }
 
     fn record(&mut self) -> Result<()> {
@@ -213,11 +207,7 @@ impl Launcher<'_> {
     fn clone_root(&mut self, map: IdMap, read_only: bool) -> Result<()> {
         let userns = match map {
             IdMap::None => None,
-            IdMap::Payload => {
-                let (pid, pidfd) = self.identity()?;
-                let userns = ns::open(pidfd, pid, Namespace::User);
-                Some(userns.cannot(|| "open the user namespace of the container")?)
-            }
+            IdMap::Payload => Some(self.namespace(Namespace::User)?),
             IdMap::Between { from, to, length } => Some(userns::with_map(from, to, length)?),
         };
         let userns = userns.as_ref().map(AsFd::as_fd);

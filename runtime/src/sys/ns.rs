@@ -1,5 +1,6 @@
 //! Descriptors of a process's namespaces, by pidfd.
 
+use std::fmt;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
@@ -8,6 +9,15 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 pub(crate) enum Namespace {
     Net = 0xff04,
     User = 0xff09,
+}
+
+impl fmt::Display for Namespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Net => "network",
+            Self::User => "user",
+        })
+    }
 }
 
 impl Namespace {
