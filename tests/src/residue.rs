@@ -31,14 +31,21 @@ pub struct Scope {
 pub struct Residue {
     scope: Scope,
     before: BTreeSet<String>,
+    /// Mounts of the host itself, which may take them down at any time.
+    hosts: BTreeSet<String>,
 }
 
 impl Residue {
     /// Looks at the host from the calling thread's namespaces.
     #[must_use]
     pub fn snapshot(scope: Scope) -> Self {
+        let hosts = mounts::of_init().into_iter().collect();
         let before = look(&scope);
-        Self { scope, before }
+        Self {
+            scope,
+            before,
+            hosts,
+        }
     }
 
     /// What the looks are limited to.
@@ -60,7 +67,13 @@ impl Residue {
     #[must_use]
     pub fn missing(&self) -> Vec<String> {
         let now = look(&self.scope);
-        self.before.difference(&now).cloned().collect()
+        let mut missing: Vec<_> = self.before.difference(&now).cloned().collect();
+        if !missing.is_empty() {
+            // The kernel takes a mount away everywhere once its mount point is removed.
+            let hosts: BTreeSet<_> = mounts::of_init().into_iter().collect();
+            missing.retain(|thing| !self.hosts.contains(thing) || hosts.contains(thing));
+        }
+        missing
     }
 
     /// What is left when the kernel has had time to take down what it takes down later:

@@ -8,6 +8,12 @@ pub(super) fn own() -> Vec<String> {
     table.lines().filter_map(describe).collect()
 }
 
+/// All mounts that the host's init sees.
+pub(super) fn of_init() -> Vec<String> {
+    let table = read_to_string("/proc/1/mountinfo").unwrap_or_default();
+    table.lines().filter_map(describe).collect()
+}
+
 /// Mounts in the namespace of the host's init that mention `mark`.
 pub(super) fn of_the_host(mark: &str) -> Vec<String> {
     let table = read_to_string("/proc/1/mountinfo").unwrap_or_default();
