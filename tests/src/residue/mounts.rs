@@ -2,7 +2,7 @@
 
 use std::fs::read_to_string;
 
-/// All mounts that the calling thread sees, which nobody else changes.
+/// All mounts that the calling thread sees.
 pub(super) fn own() -> Vec<String> {
     let table = read_to_string("/proc/thread-self/mountinfo").unwrap_or_default();
     table.lines().filter_map(describe).collect()
