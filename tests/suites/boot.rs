@@ -295,7 +295,8 @@ fn a_killed_supervisor_takes_a_system_along_at_any_moment() {
     let sandbox = Sandbox::new();
     let image = sandbox.install("trixie", &["trixie"]);
     let mut rng = nsrun_tests::rng::seeded("killed");
-    for _ in 0..3 {
+    let soak = std::env::var_os("NSRUN_TEST_SOAK").is_some();
+    for _ in 0..if soak { 60 } else { 3 } {
         let mut machine = sandbox.boot(&image).options(&["--network=host"]).start();
         std::thread::sleep(std::time::Duration::from_millis(rng.u64(5..900)));
         machine.signal(Signal::KILL);
