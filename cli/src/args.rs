@@ -42,8 +42,10 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// The verbs.
+/// The verbs. A verb's options are only put together when it is used: all of them cost a fifth of
+/// the time that a short `run` takes.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum Command {
     /// Make an image from a tar archive
     #[command(visible_alias = "import-tar")]

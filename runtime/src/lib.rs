@@ -24,6 +24,7 @@ pub mod supervise;
 #[allow(unsafe_code)]
 mod sys;
 pub mod terminal;
+mod virtual_file;
 
 pub use dirs::Dirs;
 pub use error::{Context, Error, Kind, Result};

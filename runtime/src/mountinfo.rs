@@ -3,6 +3,8 @@
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::PathBuf;
 
+use crate::virtual_file;
+
 /// One mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct MountLine {
@@ -44,14 +46,14 @@ impl MountLine {
 
 /// The mounts of this process, in the kernel's order; none if `/proc` cannot be read.
 pub(crate) fn own_mounts() -> Vec<MountLine> {
-    let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let text = virtual_file::read_text("/proc/self/mountinfo").unwrap_or_default();
     text.lines().filter_map(MountLine::parse).collect()
 }
 
 /// The number of the mount that `file` is on.
 pub(crate) fn mount_id(file: BorrowedFd<'_>) -> Option<u64> {
     let path = format!("/proc/self/fdinfo/{}", file.as_raw_fd());
-    let text = std::fs::read_to_string(path).ok()?;
+    let text = virtual_file::read_text(path).ok()?;
     let value = text.lines().find_map(|line| line.strip_prefix("mnt_id:"))?;
     value.trim().parse().ok()
 }

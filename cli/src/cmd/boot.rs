@@ -9,7 +9,6 @@ use super::machine_args::MachineArgs;
 use super::start;
 use crate::globals::Globals;
 
-/// Arguments of `boot`.
 #[derive(clap::Args, Debug)]
 pub struct BootArgs {
     #[command(flatten)]

@@ -8,7 +8,6 @@ use nsrun_runtime::{Context, Result};
 
 use crate::args::Cli;
 
-/// Arguments of `completions`.
 #[derive(clap::Args, Debug)]
 pub struct CompletionsArgs {
     /// The shell

@@ -9,7 +9,6 @@ use rustix::termios::isatty;
 use super::machine_args;
 use crate::globals::Globals;
 
-/// Arguments of `exec`.
 #[derive(clap::Args, Debug)]
 pub struct ExecArgs {
     /// The machine's name

@@ -15,7 +15,6 @@ use crate::report;
 /// What an archive's name ends with beside the image's name.
 const SUFFIXES: [&str; 6] = [".tar.xz", ".tar.gz", ".tar.bz2", ".tar.zst", ".tgz", ".tar"];
 
-/// Arguments of `nsrun import`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct ImportArgs {
     /// The tar archive, plain or compressed by xz, zstd, gzip or bzip2; `-` is standard input
@@ -37,7 +36,6 @@ pub(crate) struct ImportArgs {
     xz_memory: u64,
 }
 
-/// Arguments of `nsrun import-fs`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct ImportFsArgs {
     /// The directory to copy
@@ -51,7 +49,7 @@ pub(crate) struct ImportFsArgs {
     limits: LimitArgs,
 }
 
-/// Limits that archives and directories share.
+// Limits that archives and directories share.
 #[derive(clap::Args, Debug)]
 struct LimitArgs {
     /// Refuse more than N files and directories

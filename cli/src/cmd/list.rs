@@ -7,7 +7,6 @@ use nsrun_runtime::machine::{self, Summary};
 use crate::globals::Globals;
 use crate::report;
 
-/// Arguments of `list`.
 #[derive(clap::Args, Debug)]
 pub struct ListArgs {
     /// Print the rows only, without heading and count

@@ -14,7 +14,7 @@ use rustix::termios::isatty;
 
 use crate::globals::Globals;
 
-/// What to start, and how.
+// What to start, and how.
 #[derive(clap::Args, Debug)]
 pub struct MachineArgs {
     /// A directory if the word has a slash, else the name of an image

@@ -8,7 +8,6 @@ use nsrun_runtime::{Context, Result};
 
 use crate::args::Cli;
 
-/// Arguments of `man`.
 #[derive(clap::Args, Debug)]
 pub struct ManArgs {
     /// The directory to write all pages into [default: print the page nsrun(1)]

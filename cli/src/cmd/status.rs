@@ -6,7 +6,6 @@ use nsrun_runtime::{MachineName, Result};
 use crate::globals::Globals;
 use crate::report;
 
-/// Arguments of `status`.
 #[derive(clap::Args, Debug)]
 pub struct StatusArgs {
     /// The machine's name

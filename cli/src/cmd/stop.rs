@@ -11,7 +11,6 @@ use crate::report;
 /// A year: what is asked for in seconds is not meant to be longer.
 const LONGEST: u64 = 365 * 24 * 60 * 60;
 
-/// Arguments of `stop`.
 #[derive(clap::Args, Debug)]
 pub struct StopArgs {
     /// The machine's name

@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -83,9 +83,7 @@ impl Dir {
 
     /// The content of an interface file.
     pub(super) fn read(&self, file: &str) -> io::Result<String> {
-        let mut text = String::new();
-        File::from(self.open_file(file, OFlags::RDONLY)?).read_to_string(&mut text)?;
-        Ok(text)
+        crate::virtual_file::read_open_text(self.open_file(file, OFlags::RDONLY)?)
     }
 
     /// Writes to an interface file, in one write as the kernel wants it.

@@ -1,13 +1,13 @@
 //! How the host's cgroups are laid out, and where among them a machine may be put.
 
 use std::collections::HashSet;
-use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use super::dir::Dir;
 use crate::error::{Context, Error, Kind, Result};
 use crate::mountinfo::MountLine;
+use crate::virtual_file;
 
 /// The cgroup hierarchies that are mounted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +88,7 @@ impl Host {
     /// # Errors
     /// If `/proc` cannot be read.
     pub fn probe() -> Result<Self> {
-        let read = |path: &str| fs::read_to_string(path).cannot(|| format!("read {path}"));
+        let read = |path: &str| virtual_file::read_text(path).cannot(|| format!("read {path}"));
         let layout = Layout::of(&read("/proc/self/mountinfo")?);
         let own = own_cgroup(&read("/proc/self/cgroup")?).unwrap_or_else(|| "/".into());
         let delegated = layout

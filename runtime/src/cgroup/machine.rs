@@ -17,6 +17,7 @@ use super::stats::{self, Stats};
 use super::tree;
 use crate::device_policy::DevicePolicy;
 use crate::error::{Context, Error, Kind, Result};
+use crate::virtual_file;
 
 pub(super) const PAYLOAD: &str = "payload";
 
@@ -89,7 +90,7 @@ impl MachineCgroup {
     /// # Errors
     /// What the kernel says.
     pub fn delegate(&self, uid: u32, gid: u32) -> Result<()> {
-        let more = std::fs::read_to_string("/sys/kernel/cgroup/delegate").unwrap_or_default();
+        let more = virtual_file::read_text("/sys/kernel/cgroup/delegate").unwrap_or_default();
         for file in DELEGATED.into_iter().chain(more.lines()) {
             match self.payload.give(file, uid, gid) {
                 // The kernel lacks the feature, or the cgroup the controller.

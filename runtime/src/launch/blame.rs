@@ -27,7 +27,7 @@ pub(super) fn child(script: &Script, message: Message) -> Error {
             let path = script.program.path.to_bytes().escape_ascii();
             (kind, format!("cannot execute {path}"))
         }
-        (_, Errno::NODEV) => (Kind::HostLacks, format!("cannot {op}")),
+        (Op::UnshareOwn { .. }, _) | (_, Errno::NODEV) => (Kind::HostLacks, format!("cannot {op}")),
         (Op::NewFs { .. } | Op::LockTrees { .. }, Errno::PERM) => {
             (Kind::HostLacks, format!("cannot {op}"))
         }
@@ -63,7 +63,7 @@ pub(super) fn no_child() -> Error {
 pub(super) fn clone(error: std::io::Error) -> Error {
     let what = "cannot make a process with new namespaces";
     let hint = match error.raw_os_error() {
-        Some(libc::ENOSPC) => "a limit in /proc/sys/user/max_*_namespaces is reached",
+        Some(libc::ENOSPC) => describe::TOO_MANY,
         Some(libc::EPERM) => {
             "the host forbids namespaces; inside a chroot or container it may have to"
         }

@@ -74,7 +74,7 @@ impl Child<'_> {
             Op::CutPropagation => mounts::cut_propagation(),
             Op::Become => process::become_root(),
             Op::DieWithParent => process::die_with_parent(),
-            Op::UnshareCgroup => process::unshare_cgroup(),
+            Op::UnshareOwn { network } => process::unshare_own(*network),
             Op::LoopbackUp => process::loopback_up(),
             Op::NewFs {
                 kind,
@@ -237,7 +237,7 @@ impl Child<'_> {
 fn stay_as_init() -> Result<(), Errno> {
     stub::block_signals()?;
     match sys::clone::fork_second().map_err(errno)? {
-        0 => sys::process::reset_signals().map_err(errno),
+        0 => stub::unblock_signals(),
         payload => {
             let payload = rustix::process::Pid::from_raw(payload).ok_or(Errno::SRCH)?;
             sys::clone::exit_now(stub::run(payload).into())

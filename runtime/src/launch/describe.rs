@@ -65,7 +65,10 @@ impl fmt::Display for Op {
             Self::CutPropagation => f.write_str("cut the mount tree off from the host's"),
             Self::Become => f.write_str("become root of the container"),
             Self::DieWithParent => f.write_str("tie the life to the supervisor's"),
-            Self::UnshareCgroup => f.write_str("make a cgroup namespace"),
+            Self::UnshareOwn { network: false } => f.write_str("make a cgroup namespace"),
+            Self::UnshareOwn { network: true } => {
+                f.write_str("make a cgroup and a network namespace")
+            }
             Self::LoopbackUp => f.write_str("bring lo up"),
             Self::NewFs { .. }
             | Self::CloneTree { .. }
@@ -179,6 +182,9 @@ impl fmt::Display for ParentOp {
 }
 
 /// What the user can do about a failed operation of the child.
+/// A limit on namespaces, each user namespace with its own.
+pub(super) const TOO_MANY: &str = "a limit in /proc/sys/user/max_*_namespaces is reached";
+
 pub(super) fn hint(op: &Op, errno: Errno) -> Option<&'static str> {
     match (op, errno) {
         (Op::NewFs { kind, .. }, Errno::PERM) if matches!(kind.to_bytes(), b"proc" | b"sysfs") => {
@@ -188,6 +194,7 @@ pub(super) fn hint(op: &Op, errno: Errno) -> Option<&'static str> {
             )
         }
         (Op::NewFs { .. }, Errno::NODEV) => Some("the host's kernel lacks this file system"),
+        (Op::UnshareOwn { .. }, Errno::NOSPC) => Some(TOO_MANY),
         (Op::LockTrees { .. }, Errno::PERM | Errno::NOSPC) => Some(
             "the host forbids nested user namespaces; look at user.max_user_namespaces and \
              kernel.apparmor_restrict_unprivileged_userns",

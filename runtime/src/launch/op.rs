@@ -48,8 +48,8 @@ pub(crate) enum Op {
     Become,
     /// Ends with the supervisor. Cleared by every change of ids, so set after it.
     DieWithParent,
-    /// Makes the current cgroup the root of what the payload sees.
-    UnshareCgroup,
+    /// Makes the current cgroup the root of what the payload sees, and an own network.
+    UnshareOwn { network: bool },
     /// Brings lo up.
     LoopbackUp,
     /// Makes a file system instance.

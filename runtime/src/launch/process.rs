@@ -20,10 +20,15 @@ pub(crate) fn die_with_parent() -> Result<(), Errno> {
     rustix::process::set_parent_process_death_signal(signal)
 }
 
-/// Makes the current cgroup the root of what is seen.
-pub(crate) fn unshare_cgroup() -> Result<(), Errno> {
-    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWCGROUP)
-        .map_err(|e| Errno::from_raw_os_error(e as i32))
+/// Makes the current cgroup the root of what is seen, and if so wanted an own network.
+///
+/// Not part of the clone: older kernels would take the parent's cgroup for the root, and a network
+/// namespace takes the kernel as long as all others together; the parent can go on meanwhile.
+pub(crate) fn unshare_own(network: bool) -> Result<(), Errno> {
+    use nix::sched::CloneFlags;
+    let mut namespaces = CloneFlags::CLONE_NEWCGROUP;
+    namespaces.set(CloneFlags::CLONE_NEWNET, network);
+    nix::sched::unshare(namespaces).map_err(|e| Errno::from_raw_os_error(e as i32))
 }
 
 /// Brings lo up in the current network namespace.

@@ -21,6 +21,13 @@ pub(crate) fn block_signals() -> Result<(), Errno> {
         .map_err(|errno| Errno::from_raw_os_error(errno as i32))
 }
 
+/// Undoes that in the command-to-be, whose signals have been reset before.
+pub(super) fn unblock_signals() -> Result<(), Errno> {
+    SigSet::empty()
+        .thread_set_mask()
+        .map_err(|errno| Errno::from_raw_os_error(errno as i32))
+}
+
 /// In PID 1, after the fork: waits for `command` to end and returns the exit status for PID 1, with
 /// which everything else in the PID namespace ends. That is the command's, or 128 and the signal that
 /// ended it.

@@ -47,6 +47,11 @@ impl Machine<'_> {
     pub(super) fn end(mut self, deadline: Instant) -> Result<()> {
         drop(self.link.take());
         let removed = self.scope.remove(deadline);
+        if removed.is_ok()
+            && let Some(path) = self.record.cgroup.take()
+        {
+            self.claim.forget(&Item::Cgroup { path });
+        }
         self.claim.end()?;
         removed
     }
@@ -107,7 +112,11 @@ impl supervise::Host for Machine<'_> {
             // The record goes with the machine, or the next run writes its own.
             return;
         }
-        self.record.ready = status.phase == supervise::Phase::Running;
+        let ready = status.phase == supervise::Phase::Running;
+        if (self.record.ready, &self.record.status) == (ready, &status.text) {
+            return;
+        }
+        self.record.ready = ready;
         self.record.status.clone_from(&status.text);
         // A full /run must not end a machine; the lock and the process tell what is true.
         let _ = self.claim.publish(&self.record);

@@ -82,6 +82,12 @@ impl Claim {
         self.journal.strike(&self.dir, item)
     }
 
+    /// The same of a thing whose absence the caller has seen, and that a crash may look for in
+    /// vain: nothing is written down.
+    pub(crate) fn forget(&mut self, item: &Item) {
+        self.journal.forget(item);
+    }
+
     /// The things noted and not struck off.
     #[must_use]
     pub fn noted(&self) -> &[Item] {
@@ -138,7 +144,9 @@ impl Claim {
     pub fn end(&mut self) -> Result<()> {
         self.tried_to_end = true;
         if self.lock.is_some() {
-            self.store.take_away(&self.name, &self.dir)?;
+            if !self.journal.items().iter().all(is_own_lock_file) {
+                self.store.take_away(&self.name, &self.dir)?;
+            }
             // Their files are unlinked by their holders, while they are held.
             self.images.clear();
             self.range = None;
@@ -161,6 +169,11 @@ impl Drop for Claim {
             let _ = self.end();
         }
     }
+}
+
+/// Such files go with the locks, which are still held.
+fn is_own_lock_file(item: &Item) -> bool {
+    matches!(item, Item::LockFile { .. })
 }
 
 /// A path that is not text cannot be noted; its lock file would outlive a kill, empty and

@@ -80,6 +80,11 @@ impl Journal {
         Ok(())
     }
 
+    /// Takes a thing off the list that is kept in memory; the one on disk stays as it is.
+    pub(super) fn forget(&mut self, item: &Item) {
+        self.items.retain(|kept| kept != item);
+    }
+
     /// Takes a thing off the list that has been taken away.
     pub(super) fn strike(&mut self, dir: &Dir, item: &Item) -> Result<()> {
         let mut items = self.items.clone();

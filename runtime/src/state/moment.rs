@@ -1,8 +1,8 @@
 //! When something was: in which boot, at which time, in which start of a machine.
 
 use std::fmt;
-use std::fs;
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use rustix::rand::{GetRandomFlags, getrandom};
 use rustix::time::{ClockId, clock_gettime};
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::TAG;
 use crate::error::{Context, Result};
 use crate::name::MachineName;
+use crate::virtual_file;
 
 /// A number for one start of a machine; a reboot from inside begins another. Random, so
 /// that what an earlier start left is never taken for a later one's.
@@ -106,8 +107,12 @@ fn microseconds(clock: ClockId) -> u64 {
 /// The kernel's name for the current boot.
 pub(crate) fn boot_id() -> Result<String> {
     const PATH: &str = "/proc/sys/kernel/random/boot_id";
-    let text = fs::read_to_string(PATH).cannot(|| format!("read {PATH}"))?;
-    Ok(text.trim_end().to_owned())
+    static READ: OnceLock<String> = OnceLock::new();
+    if let Some(id) = READ.get() {
+        return Ok(id.clone());
+    }
+    let text = virtual_file::read_text(PATH).cannot(|| format!("read {PATH}"))?;
+    Ok(READ.get_or_init(|| text.trim_end().to_owned()).clone())
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Processes by descriptor. A pid names whoever has it now; a descriptor names one
 //! process for good, so every signal goes through one.
 
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
@@ -9,6 +8,8 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
+
+use crate::virtual_file;
 
 /// What `statfs(2)` calls the file system of pidfds since Linux 6.9.
 const PID_FS_MAGIC: u64 = 0x5049_4446;
@@ -102,7 +103,7 @@ impl PidFd {
     /// # Errors
     /// If `/proc` cannot be read or understood.
     pub fn identity(&self) -> io::Result<Option<Identity>> {
-        let stat = match fs::read(format!("/proc/{}/stat", self.pid)) {
+        let stat = match virtual_file::read(format!("/proc/{}/stat", self.pid)) {
             Ok(stat) => stat,
             Err(e) if is_gone(&e) => return Ok(None),
             Err(e) => return Err(e),

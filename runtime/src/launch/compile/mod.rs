@@ -62,6 +62,9 @@ fn enter(b: &mut Builder, plan: &Plan, shifted: bool, mount_point: &Path) -> Res
     if host_sysfs(plan, shifted) {
         slots.push(Slot::FullSys);
     }
+    // Meanwhile the parent prepares what the next step waits for.
+    let network = plan.network == Network::Private;
+    b.must(Op::UnshareOwn { network });
     b.must(Op::Receive { slots });
     b.must(Op::CutPropagation);
     // Before the change of ids, which takes the way to root's own directories away.
@@ -70,7 +73,6 @@ fn enter(b: &mut Builder, plan: &Plan, shifted: bool, mount_point: &Path) -> Res
     b.must(Op::Become);
     b.must(Op::DieWithParent);
     b.must(Op::Umask(0));
-    b.must(Op::UnshareCgroup);
     if plan.network.is_private() {
         b.must(Op::LoopbackUp);
     }
@@ -139,7 +141,8 @@ fn namespaces(plan: &Plan, shifted: bool) -> u64 {
     if shifted {
         wanted |= flags::NEWUSER;
     }
-    if plan.network.is_private() {
+    // The parent links it to the host, and must not find the host's own there.
+    if plan.network == Network::Veth {
         wanted |= flags::NEWNET;
     }
     wanted
