@@ -40,6 +40,7 @@ impl Machine<'_> {
         let payload = self.scope.payload().try_clone_to_owned();
         let payload = payload.cannot(|| "duplicate the descriptor of the cgroup")?;
         let launched = launch::launch(&script, self.root, payload, self)?;
+        session.speak_to_log();
         self.supervise(launched, session)
     }
 

@@ -19,6 +19,14 @@ pub trait Host: Debug + Send + Sync {
     /// If the hierarchy cannot be read.
     fn is_populated(&self, cgroup: &Path) -> Result<bool>;
 
+    /// Whether the processes in the group and below are frozen.
+    ///
+    /// # Errors
+    /// If the hierarchy cannot be read.
+    fn is_frozen(&self, _cgroup: &Path) -> Result<bool> {
+        Ok(false)
+    }
+
     /// Kills whatever is in the group and below, waits until it is empty and removes it;
     /// a missing group is no failure.
     ///

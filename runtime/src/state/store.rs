@@ -265,6 +265,11 @@ impl Store {
         machines.remove_tree(&dead, LOCK)
     }
 
+    /// Where the machine of that name has its files.
+    pub(crate) fn directory(&self, name: &MachineName) -> PathBuf {
+        self.run.join(MACHINES).join(name.as_str())
+    }
+
     fn machines(&self) -> Result<Option<Dir>> {
         let run = Dir::open_at(&self.run)?;
         run.map_or(Ok(None), |run| run.open(MACHINES))
