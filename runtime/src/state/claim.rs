@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::cleanup::Remover;
 use super::dir::Dir;
 use super::journal::Journal;
 use super::residue::Item;
@@ -145,7 +146,8 @@ impl Claim {
         self.tried_to_end = true;
         if self.lock.is_some() {
             if !self.journal.items().iter().all(is_own_lock_file) {
-                self.store.take_away(&self.name, &self.dir)?;
+                self.store
+                    .take_away(&self.name, &self.dir, Remover::Holder)?;
             }
             // Their files are unlinked by their holders, while they are held.
             self.images.clear();
