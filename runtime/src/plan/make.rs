@@ -18,6 +18,7 @@ const MANAGER: &str = "systemd-nspawn";
 /// not go together.
 pub fn make(request: &Request, host: &HostFacts, image: &ImageFacts) -> Result<Plan> {
     let boots = matches!(request.mode, Mode::Boot { .. });
+    check_range(request.users)?;
     check_ownership(request.users, request.ownership)?;
     let network = request.network.unwrap_or(if boots {
         Network::Veth
@@ -86,6 +87,13 @@ pub fn make(request: &Request, host: &HostFacts, image: &ImageFacts) -> Result<P
         limits,
         warnings,
     })
+}
+
+fn check_range(users: PrivateUsers) -> Result<()> {
+    match users {
+        PrivateUsers::Fixed(range) => range.check_holdable(),
+        PrivateUsers::No | PrivateUsers::Pick => Ok(()),
+    }
 }
 
 /// Owners can be shifted by whole spaces of 65536, and only for a user namespace.

@@ -16,7 +16,7 @@ use crate::sys::ofd::OfdLock;
 /// A machine's lock, held, and all that the machine has outside of its directory.
 ///
 /// The order in which a machine takes locks is: its name, its image, its id range. None
-/// is ever waited for.
+/// of them is ever waited for, only the host's accounts are while a range is picked.
 ///
 /// Dropping a claim that was not ended ends it, without telling what failed. Killing its
 /// holder leaves everything to the next command that meets the machine. A forked child
