@@ -359,6 +359,8 @@ fn options_that_make_no_sense_are_usage_errors() {
         &["boot", "--network=moon", &name],
         &["boot", "--private-users=some", &name],
         &["boot", "--private-users=1000:5:7", &name],
+        &["boot", "--private-users=1000000000:5", &name],
+        &["boot", "--private-users=0:4294967295", &name],
         &["boot", "--capability=CAP_NOTHING", &name],
         &["boot", "--uuid=short", &name],
         &["nonsense"],

@@ -142,6 +142,8 @@ fn ids_are_a_range_of_65536_that_nobody_has() {
     assert_eq!(again.gid_map, map);
     let fixed = facts(&sandbox, &["--private-users=1000000000:65536"], &image);
     assert_eq!(fixed.uid_map, "0 1000000000 65536");
+    let smallest = facts(&sandbox, &["--private-users=1000000000:6"], &image);
+    assert_eq!(smallest.uid_map, "0 1000000000 6");
 }
 
 /// Bits of capabilities by their numbers in the kernel's header.
