@@ -178,13 +178,8 @@ fn is_own_lock_file(item: &Item) -> bool {
     matches!(item, Item::LockFile { .. })
 }
 
-/// A path that is not text cannot be noted; its lock file would outlive a kill, empty and
-/// unlocked.
 fn note_lock_file(journal: &mut Journal, file: &Path) -> Result<()> {
-    match file.to_str() {
-        Some(path) => journal.add(Item::LockFile {
-            path: path.to_owned(),
-        }),
-        None => Ok(()),
-    }
+    journal.add(Item::LockFile {
+        path: file.to_owned(),
+    })
 }
