@@ -168,7 +168,8 @@ fn on_a_terminal_there_is_a_bar_that_goes_away() {
 #[test]
 fn each_kind_of_failure_has_its_status() {
     let place = Place::new();
-    place.fails(&["import", "missing.tar"], 1, "no such file or directory");
+    place.fails(&["import", "missing.tar"], 3, "no such file or directory");
+    place.fails(&["import-fs", "missing"], 3, "no such file or directory");
     place.fails(
         &["import", "web.tar.xz", "a/b"],
         2,
