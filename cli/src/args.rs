@@ -24,9 +24,10 @@ Examples:
   nsrun exec web -- systemctl status
   nsrun stop web
 
-Exit status: 0 done, 1 failed, 2 usage, 3 no such machine or image, 4 busy, 5 the host lacks
-something, 6 bad input. `run` and `exec` give the command's, 125 if nsrun itself failed, 126 if
-the command cannot be executed, 127 if there is no such command; `boot` gives the system's.";
+Exit status: 0 done, 1 failed, 2 usage, 3 no such machine, image or file, 4 busy, 5 the host
+lacks something, 6 bad input. `run` and `exec` give the command's, 125 if nsrun itself failed,
+126 if the command cannot be executed, 127 if there is no such command; `boot` gives the
+system's.";
 
 /// Boot NixOS and other systemd images in containers, on any Linux host
 #[derive(Debug, Parser)]

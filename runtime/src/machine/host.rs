@@ -83,4 +83,11 @@ impl state::Host for Cgroups {
             None => Ok(()),
         }
     }
+
+    fn end_own_cgroup(&self, cgroup: &Path) -> Result<()> {
+        match self.absolute(cgroup) {
+            Some(path) => cgroup::sweep_own(&path, &self.0, Instant::now() + PATIENCE),
+            None => Ok(()),
+        }
+    }
 }

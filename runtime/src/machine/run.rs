@@ -28,7 +28,6 @@ pub(super) struct Machine<'a> {
     pub(super) range: Option<Range>,
     /// How the image's mount shows owners.
     pub(super) map: IdMap,
-    pub(super) warn: &'a mut dyn FnMut(&str),
     pub(super) store: Store,
     pub(super) record: Record,
 }
@@ -128,9 +127,7 @@ impl launch::Host for Machine<'_> {
     fn cgroup(&mut self) -> Result<()> {
         let owner = self.range.map_or(0, Range::base);
         self.scope.delegate(owner, owner)?;
-        if let Some(warning) = devices::restrict(&self.scope, &self.plan, self.range.is_some())? {
-            (self.warn)(&warning);
-        }
+        devices::restrict(&self.scope, &self.plan)?;
         if self.plan.boots {
             self.scope.enter_supervisor()?;
         }

@@ -100,7 +100,6 @@ pub fn start(
     let machine = Machine {
         range,
         map,
-        warn: &mut |text| tell(Event::Warning(text)),
         store,
         link: None,
         plan,

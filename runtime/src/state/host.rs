@@ -34,6 +34,13 @@ pub trait Host: Debug + Send + Sync {
     /// If a process does not end in time, or the group cannot be removed.
     fn end_cgroup(&self, cgroup: &Path) -> Result<()>;
 
+    /// The same for the group of the machine that this process supervises, which it may be
+    /// in itself.
+    ///
+    /// # Errors
+    /// As [`Host::end_cgroup`].
+    fn end_own_cgroup(&self, cgroup: &Path) -> Result<()>;
+
     /// Frees the link's name and addresses and leaves it to die with its namespace; a
     /// missing link is no failure.
     ///
