@@ -10,6 +10,7 @@ use crate::cmd::control::{IsRunningArgs, KillArgs, NamesArgs, WaitArgs};
 use crate::cmd::exec::ExecArgs;
 use crate::cmd::import::{ImportArgs, ImportFsArgs};
 use crate::cmd::list::ListArgs;
+use crate::cmd::login::{LoginArgs, ShellArgs};
 use crate::cmd::logs::LogsArgs;
 use crate::cmd::man::ManArgs;
 use crate::cmd::run::RunArgs;
@@ -69,6 +70,10 @@ pub enum Command {
     Run(RunArgs),
     /// Run a command in a running machine
     Exec(ExecArgs),
+    /// Log in to a running machine on a terminal of its own
+    Login(LoginArgs),
+    /// Open a session, or run a command in one, in a running machine
+    Shell(ShellArgs),
     /// List running machines
     List(ListArgs),
     /// Show what is known of a machine

@@ -8,6 +8,7 @@ pub mod control;
 pub mod exec;
 pub mod import;
 pub mod list;
+pub mod login;
 pub mod logs;
 pub mod machine_args;
 pub mod man;
@@ -32,7 +33,7 @@ pub(crate) const OWN_FAILURE: u8 = 125;
 pub fn dispatch(command: &Command, globals: &Globals) -> ExitCode {
     let result = require_root(command).and_then(|()| carry_out(command, globals));
     result.unwrap_or_else(|error| match command {
-        Command::Run(_) | Command::Exec(_) => commands_failure(&error),
+        Command::Run(_) | Command::Exec(_) | Command::Shell(_) => commands_failure(&error),
         _ => report::failure(&error),
     })
 }
@@ -43,6 +44,8 @@ fn carry_out(command: &Command, globals: &Globals) -> Result<ExitCode> {
         Command::Start(args) => return background::run(args, globals),
         Command::Run(args) => return run::run(args, globals),
         Command::Exec(args) => return exec::run(args, globals),
+        Command::Login(args) => return login::run(args, globals),
+        Command::Shell(args) => return login::shell(args, globals),
         Command::Import(args) => import::run(args, globals),
         Command::ImportFs(args) => import::run_fs(args, globals),
         Command::List(args) => list::run(args, globals),
