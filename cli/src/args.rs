@@ -3,8 +3,10 @@
 use clap::{Parser, Subcommand};
 
 use crate::cmd::boot::BootArgs;
+use crate::cmd::change_images::{CleanArgs, ReadOnlyArgs, RemoveArgs, RenameArgs};
 use crate::cmd::completions::CompletionsArgs;
 use crate::cmd::exec::ExecArgs;
+use crate::cmd::images::{ImageStatusArgs, ImagesArgs};
 use crate::cmd::import::{ImportArgs, ImportFsArgs};
 use crate::cmd::list::ListArgs;
 use crate::cmd::man::ManArgs;
@@ -64,6 +66,19 @@ pub enum Command {
     Status(StatusArgs),
     /// Stop a machine
     Stop(StopArgs),
+    /// List images
+    #[command(visible_alias = "list-images")]
+    Images(ImagesArgs),
+    /// Show what is known of images
+    ImageStatus(ImageStatusArgs),
+    /// Remove images
+    Remove(RemoveArgs),
+    /// Give an image another name
+    Rename(RenameArgs),
+    /// Make an image read-only or writable
+    ReadOnly(ReadOnlyArgs),
+    /// Remove hidden images and what killed commands left
+    Clean(CleanArgs),
     /// Write the manual pages
     #[command(hide = true)]
     Man(ManArgs),

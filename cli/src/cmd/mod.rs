@@ -1,8 +1,10 @@
 //! The verbs, one module each.
 
 pub mod boot;
+pub mod change_images;
 pub mod completions;
 pub mod exec;
+pub mod images;
 pub mod import;
 pub mod list;
 pub mod machine_args;
@@ -40,6 +42,12 @@ fn carry_out(command: &Command, globals: &Globals) -> Result<ExitCode> {
         Command::Exec(args) => return exec::run(args, globals),
         Command::Import(args) => import::run(args, globals),
         Command::ImportFs(args) => import::run_fs(args, globals),
+        Command::Images(args) => images::list(args, globals),
+        Command::ImageStatus(args) => images::status(args, globals),
+        Command::Remove(args) => change_images::remove(args, globals),
+        Command::Rename(args) => change_images::rename(args, globals),
+        Command::ReadOnly(args) => change_images::read_only(args, globals),
+        Command::Clean(args) => change_images::clean(args, globals),
         Command::List(args) => list::run(args, globals),
         Command::Status(args) => status::run(args, globals),
         Command::Stop(args) => stop::run(args, globals),

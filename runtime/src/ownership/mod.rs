@@ -9,7 +9,6 @@ mod survey;
 mod tests;
 mod treatment;
 mod values;
-mod walk;
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -23,8 +22,8 @@ use self::change::{Change, Node};
 use self::ids::{Rule, base_of};
 use self::marker::{Marker, Pending};
 use self::survey::Survey;
-use self::walk::walk;
 use crate::error::{Context, Error, Kind, Result};
+use crate::image::walk::walk;
 use crate::image::{Tree, shown};
 use crate::mountinfo;
 use crate::range::SIZE;
