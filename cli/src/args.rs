@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::cmd::boot::BootArgs;
 use crate::cmd::change_images::{CleanArgs, ReadOnlyArgs, RemoveArgs, RenameArgs};
+use crate::cmd::clone::CloneArgs;
 use crate::cmd::completions::CompletionsArgs;
 use crate::cmd::exec::ExecArgs;
 use crate::cmd::images::{ImageStatusArgs, ImagesArgs};
@@ -71,6 +72,8 @@ pub enum Command {
     Images(ImagesArgs),
     /// Show what is known of images
     ImageStatus(ImageStatusArgs),
+    /// Copy an image, sharing its blocks where the file system can
+    Clone(CloneArgs),
     /// Remove images
     Remove(RemoveArgs),
     /// Give an image another name

@@ -2,6 +2,7 @@
 
 pub mod boot;
 pub mod change_images;
+pub mod clone;
 pub mod completions;
 pub mod exec;
 pub mod images;
@@ -44,6 +45,7 @@ fn carry_out(command: &Command, globals: &Globals) -> Result<ExitCode> {
         Command::ImportFs(args) => import::run_fs(args, globals),
         Command::Images(args) => images::list(args, globals),
         Command::ImageStatus(args) => images::status(args, globals),
+        Command::Clone(args) => clone::run(args, globals),
         Command::Remove(args) => change_images::remove(args, globals),
         Command::Rename(args) => change_images::rename(args, globals),
         Command::ReadOnly(args) => change_images::read_only(args, globals),

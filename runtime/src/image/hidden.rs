@@ -21,12 +21,20 @@ pub(super) enum Work {
     Removing,
     /// A link that names what the image is to be called.
     Renaming,
-    /// Nothing: only the image's attributes change.
+    /// Nothing: only the image's attributes change, or it is read.
     Marking,
+    /// Nothing: settings are copied for an image that is about to appear.
+    Cloning,
 }
 
 impl Work {
-    const ALL: [Self; 4] = [Self::Removing, Self::Renaming, Self::Marking, Self::Making];
+    const ALL: [Self; 5] = [
+        Self::Removing,
+        Self::Renaming,
+        Self::Marking,
+        Self::Cloning,
+        Self::Making,
+    ];
 
     /// No machine's name has a colon: these cannot be taken for images being made.
     fn prefix(self) -> &'static str {
@@ -35,6 +43,7 @@ impl Work {
             Self::Removing => "removed:",
             Self::Renaming => "renamed:",
             Self::Marking => "marked:",
+            Self::Cloning => "cloned:",
         }
     }
 }
@@ -124,7 +133,7 @@ fn parse(base: &str) -> Option<(Work, ImageName)> {
     let parts = |work: Work| Some((work, front.strip_prefix(work.prefix())?));
     let (work, image) = Work::ALL.into_iter().find_map(parts)?;
     let image = match work {
-        Work::Making => ImageName::of_new(image),
+        Work::Making | Work::Cloning => ImageName::of_new(image),
         _ => image.parse(),
     };
     Some((work, image.ok()?))

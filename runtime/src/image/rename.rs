@@ -15,7 +15,7 @@ use super::staging::exists;
 use super::subject::{Claim, Found};
 use super::sweep::sweep;
 use crate::dirs::Dirs;
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Context, Result};
 
 /// What a killed renaming was to come to; the target of a link that leads nowhere.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,8 +46,8 @@ impl Intent {
 /// Gives an image another name, and what belongs to it as well.
 ///
 /// # Errors
-/// [`Kind::Busy`] if it is in use, or if the new name is taken or has settings already;
-/// [`Kind::NotFound`] if there is no such image. A killed renaming is finished or undone by
+/// [`crate::Kind::Busy`] if it is in use, or if the new name is taken or has settings already;
+/// [`crate::Kind::NotFound`] if there is no such image. A killed renaming is finished or undone by
 /// the next command.
 pub fn rename(dirs: &Dirs, old: &ImageName, new: &ImageName) -> Result<()> {
     sweep(dirs)?;
@@ -65,10 +65,7 @@ fn carry_out(dirs: &Dirs, old: &ImageName, new: &ImageName) -> Result<()> {
     let _lock = found.lock()?;
     let _claim = Claim::take(dirs, &found.dir, new)?;
     let sidecars = Sidecars::of(dirs, &found.dir);
-    if let Some(path) = sidecars.first(new.as_str()) {
-        let what = format!("{path} exists already");
-        return Err(Error::new(Kind::Busy, what).hint("remove it if it belongs to no image"));
-    }
+    sidecars.expect_none(new.as_str())?;
     move_image(&found, &intent)?;
     sidecars.rename(old.as_str(), new.as_str())
 }

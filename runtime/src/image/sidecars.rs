@@ -1,18 +1,25 @@
-//! Files that belong to an image and lie beside it, or where settings are: they are removed
-//! and renamed with it.
+//! Files that belong to an image and lie beside it, or where settings are: they are removed,
+//! renamed and copied with it.
 
 use std::ffi::OsStr;
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, RenameFlags, renameat_with, statat};
+use rustix::fs::{
+    AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, fstat, mkdirat, openat, renameat_with,
+    statat,
+};
 use rustix::io::Errno;
 
-use super::lookup::find_in;
+use super::copy::DataCopier;
+use super::limits::{Budget, Limits};
+use super::lookup::{Image, find_in};
 use super::metadata;
 use super::remove::remove_tree;
 use super::root::ImageRoot;
 use crate::dirs::{Dirs, IMAGE_ROOT};
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Kind, Result};
 
 /// What machined takes along, and drop-ins of settings.
 const SUFFIXES: [&str; 10] = [
@@ -61,13 +68,35 @@ impl<'a> Sidecars<'a> {
         all(self.beside, SUFFIXES.len()).chain(settings)
     }
 
-    /// One that a name has already.
-    pub(super) fn first(&self, name: &str) -> Option<String> {
+    /// Refuses a name that has some already: they would change how the image starts.
+    pub(super) fn expect_none(&self, name: &str) -> Result<()> {
         let found = self.places().find(|(dir, suffix)| {
             let file = format!("{name}.{suffix}");
             statat(dir.as_fd(), file, AtFlags::SYMLINK_NOFOLLOW).is_ok()
         });
-        found.map(|(dir, suffix)| format!("{}/{name}.{suffix}", dir.path().display()))
+        let Some((dir, suffix)) = found else {
+            return Ok(());
+        };
+        let what = format!("{}/{name}.{suffix} exists already", dir.path().display());
+        Err(Error::new(Kind::Busy, what).hint("remove it if it belongs to no image"))
+    }
+
+    /// Copies those of an image, which may lie elsewhere, for one called `new`.
+    pub(super) fn copy(&self, image: &Image, old: &str, new: &str) -> Result<()> {
+        let Some(elsewhere) = image.path.parent().map(ImageRoot::open_existing) else {
+            return Ok(());
+        };
+        let Some(elsewhere) = elsewhere? else {
+            return Ok(());
+        };
+        for (dir, suffix) in self.places() {
+            let beside = dir.path() == self.beside.path();
+            let from = if beside { &elsewhere } else { dir };
+            let (old, new) = (format!("{old}.{suffix}"), format!("{new}.{suffix}"));
+            copy_sidecar(from.as_fd(), &old, dir.as_fd(), &new)
+                .cannot(|| format!("copy {}/{old}", from.path().display()))?;
+        }
+        Ok(())
     }
 
     /// Removes those of a name that is no image's any more.
@@ -98,4 +127,51 @@ impl<'a> Sidecars<'a> {
         }
         metadata::rename(self.dirs, old, new)
     }
+}
+
+/// Copies a file, or the files in a directory. Whatever else may be there stays behind.
+fn copy_sidecar(from: BorrowedFd<'_>, old: &str, to: BorrowedFd<'_>, new: &str) -> Result<()> {
+    let opened = match open_plain(from, old) {
+        Ok(opened) => File::from(opened),
+        Err(Errno::NOENT | Errno::LOOP) => return Ok(()),
+        Err(error) => return Err(error).cannot(|| "open it"),
+    };
+    let stat = fstat(&opened).cannot(|| "look at it")?;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => copy_file(&opened, stat.st_mode, to, new),
+        FileType::Directory => copy_files(&opened.into(), to, new),
+        _ => Ok(()),
+    }
+}
+
+fn open_plain(dir: BorrowedFd<'_>, name: &str) -> rustix::io::Result<OwnedFd> {
+    let how = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    openat(dir, name, how | OFlags::CLOEXEC, Mode::empty())
+}
+
+fn copy_file(from: &File, mode: u32, to: BorrowedFd<'_>, new: &str) -> Result<()> {
+    let how = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let copy = openat(to, new, how, Mode::from_raw_mode(mode & 0o777));
+    let copy = File::from(copy.cannot(|| "make the copy")?);
+    let mut budget = Budget::new(&Limits::default(), u64::MAX);
+    DataCopier::default().copy(from, &copy, &mut budget)
+}
+
+fn copy_files(from: &OwnedFd, to: BorrowedFd<'_>, new: &str) -> Result<()> {
+    mkdirat(to, new, Mode::from_raw_mode(0o755)).cannot(|| "make the copy")?;
+    let how = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let copy = openat(to, new, how, Mode::empty()).cannot(|| "open the copy")?;
+    for entry in Dir::read_from(from).cannot(|| "read it")? {
+        let entry = entry.cannot(|| "read it")?;
+        let name = entry.file_name().to_string_lossy();
+        let opened = open_plain(from.as_fd(), &name).map(File::from);
+        let Some(opened) = opened.ok().filter(|_| !name.starts_with('.')) else {
+            continue;
+        };
+        let stat = fstat(&opened).cannot(|| "look at it")?;
+        if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
+            copy_file(&opened, stat.st_mode, copy.as_fd(), &name)?;
+        }
+    }
+    Ok(())
 }

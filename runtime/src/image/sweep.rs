@@ -50,6 +50,7 @@ fn sweep_in(dirs: &Dirs, dir: &Path) -> Result<Vec<String>> {
                 remove_tree(root.as_fd(), OsStr::new(name))?;
                 removed.push(name.to_owned());
             }
+            Work::Cloning => Sidecars::of(dirs, &root).remove(left.image.as_str())?,
             Work::Renaming if there => finish_rename(dirs, &root, &left)?,
             _ => {}
         }
@@ -69,7 +70,6 @@ fn finish_rename(dirs: &Dirs, root: &ImageRoot, left: &Abandoned) -> Result<()> 
         if let Some(image) = image.filter(|_| intent.read_only) {
             read_only::set(&image, true)?;
         }
-        drop(NameLock::take(intent.new.as_str()));
         release_name(root, &intent.new, Work::Renaming);
     }
     unlinkat(dir, name, AtFlags::empty()).cannot(|| format!("remove {name}"))
@@ -82,6 +82,7 @@ fn release_name(root: &ImageRoot, name: &ImageName, work: Work) {
     if let Some(image) = image.filter(|_| work != Work::Making) {
         release(&image.path);
     }
+    drop(NameLock::take(name.as_str()));
     let beside = root.path().join(lock_name(name.as_str()));
     drop(LockFile::take_existing(&beside, Mode::Exclusive));
 }
