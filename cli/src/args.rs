@@ -7,6 +7,7 @@ use crate::cmd::change_images::{CleanArgs, ReadOnlyArgs, RemoveArgs, RenameArgs}
 use crate::cmd::clone::CloneArgs;
 use crate::cmd::completions::CompletionsArgs;
 use crate::cmd::exec::ExecArgs;
+use crate::cmd::export::ExportArgs;
 use crate::cmd::images::{ImageStatusArgs, ImagesArgs};
 use crate::cmd::import::{ImportArgs, ImportFsArgs};
 use crate::cmd::list::ListArgs;
@@ -74,6 +75,9 @@ pub enum Command {
     ImageStatus(ImageStatusArgs),
     /// Copy an image, sharing its blocks where the file system can
     Clone(CloneArgs),
+    /// Write an image as a tar archive
+    #[command(visible_alias = "export-tar")]
+    Export(ExportArgs),
     /// Remove images
     Remove(RemoveArgs),
     /// Give an image another name

@@ -39,6 +39,12 @@ impl Progress {
         Self::new(format!("cloning {name}"), begin, BYTES, quiet)
     }
 
+    /// For writing the image `name` as an archive.
+    pub(crate) fn of_export(name: &ImageName, quiet: bool) -> Self {
+        let begin = "{prefix} {binary_bytes} {binary_bytes_per_sec}";
+        Self::new(format!("exporting {name}"), begin, BYTES, quiet)
+    }
+
     /// For a change of the owners of the machine `name`'s files.
     pub(crate) fn of_owners(name: &MachineName, quiet: bool) -> Self {
         Self::new(format!("changing owners of {name}"), FILES, FILES, quiet)

@@ -5,6 +5,7 @@ pub mod change_images;
 pub mod clone;
 pub mod completions;
 pub mod exec;
+pub mod export;
 pub mod images;
 pub mod import;
 pub mod list;
@@ -46,6 +47,7 @@ fn carry_out(command: &Command, globals: &Globals) -> Result<ExitCode> {
         Command::Images(args) => images::list(args, globals),
         Command::ImageStatus(args) => images::status(args, globals),
         Command::Clone(args) => clone::run(args, globals),
+        Command::Export(args) => export::run(args, globals),
         Command::Remove(args) => change_images::remove(args, globals),
         Command::Rename(args) => change_images::rename(args, globals),
         Command::ReadOnly(args) => change_images::read_only(args, globals),

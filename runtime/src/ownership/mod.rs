@@ -3,6 +3,7 @@
 
 mod change;
 mod ids;
+mod inside;
 mod marker;
 mod survey;
 #[cfg(test)]
@@ -29,6 +30,7 @@ use crate::mountinfo;
 use crate::range::SIZE;
 
 pub(crate) use self::ids::{BUSY_BASE, TreeIds};
+pub(crate) use self::inside::Inside;
 pub use self::treatment::Ownership;
 pub(crate) use self::treatment::{IdMap, Treatment, treat, warning};
 
