@@ -5,9 +5,13 @@ use clap::{Parser, Subcommand};
 use crate::cmd::attach::AttachArgs;
 use crate::cmd::background::StartArgs;
 use crate::cmd::boot::BootArgs;
+use crate::cmd::change_images::{CleanArgs, ReadOnlyArgs, RemoveArgs, RenameArgs};
+use crate::cmd::clone::CloneArgs;
 use crate::cmd::completions::CompletionsArgs;
 use crate::cmd::control::{IsRunningArgs, KillArgs, NamesArgs, WaitArgs};
 use crate::cmd::exec::ExecArgs;
+use crate::cmd::export::ExportArgs;
+use crate::cmd::images::{ImageStatusArgs, ImagesArgs};
 use crate::cmd::import::{ImportArgs, ImportFsArgs};
 use crate::cmd::list::ListArgs;
 use crate::cmd::login::{LoginArgs, ShellArgs};
@@ -100,6 +104,24 @@ pub enum Command {
     Wait(WaitArgs),
     /// Tell whether a machine runs, also by the exit status
     IsRunning(IsRunningArgs),
+    /// List images
+    #[command(visible_alias = "list-images")]
+    Images(ImagesArgs),
+    /// Show what is known of images
+    ImageStatus(ImageStatusArgs),
+    /// Copy an image, sharing its blocks where the file system can
+    Clone(CloneArgs),
+    /// Write an image as a tar archive
+    #[command(visible_alias = "export-tar")]
+    Export(ExportArgs),
+    /// Remove images
+    Remove(RemoveArgs),
+    /// Give an image another name
+    Rename(RenameArgs),
+    /// Make an image read-only or writable
+    ReadOnly(ReadOnlyArgs),
+    /// Remove hidden images and what killed commands left
+    Clean(CleanArgs),
     /// Write the manual pages
     #[command(hide = true)]
     Man(ManArgs),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueHint;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use nsrun_runtime::caps::CapSet;
-use nsrun_runtime::image::lookup;
+use nsrun_runtime::image::{is_read_only, lookup};
 use nsrun_runtime::ownership::Ownership;
 use nsrun_runtime::plan::{Mode, Network, Request, ResolvConf};
 use nsrun_runtime::range::PrivateUsers;
@@ -109,7 +109,8 @@ impl MachineArgs {
         request.add_capabilities = capabilities(&self.capability)?;
         request.drop_capabilities = capabilities(&self.drop_capability)?;
         request.no_new_privileges = self.no_new_privileges;
-        request.read_only = self.read_only;
+        // An image may be marked as read-only, by machinectl too.
+        request.read_only = self.read_only || is_read_only(&request.root);
         request.kernel_cmdline.clone_from(&self.kernel_cmdline);
         request.nesting = self.nesting;
         request.resolv_conf = self.resolv_conf;

@@ -3,9 +3,13 @@
 pub mod attach;
 pub mod background;
 pub mod boot;
+pub mod change_images;
+pub mod clone;
 pub mod completions;
 pub mod control;
 pub mod exec;
+pub mod export;
+pub mod images;
 pub mod import;
 pub mod list;
 pub mod login;
@@ -48,6 +52,14 @@ fn carry_out(command: &Command, globals: &Globals) -> Result<ExitCode> {
         Command::Shell(args) => return login::shell(args, globals),
         Command::Import(args) => import::run(args, globals),
         Command::ImportFs(args) => import::run_fs(args, globals),
+        Command::Images(args) => images::list(args, globals),
+        Command::ImageStatus(args) => images::status(args, globals),
+        Command::Clone(args) => clone::run(args, globals),
+        Command::Export(args) => export::run(args, globals),
+        Command::Remove(args) => change_images::remove(args, globals),
+        Command::Rename(args) => change_images::rename(args, globals),
+        Command::ReadOnly(args) => change_images::read_only(args, globals),
+        Command::Clean(args) => change_images::clean(args, globals),
         Command::List(args) => list::run(args, globals),
         Command::Status(args) => status::run(args, globals),
         Command::Attach(args) => attach::run(args, globals),
