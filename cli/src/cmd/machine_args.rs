@@ -12,6 +12,7 @@ use nsrun_runtime::range::PrivateUsers;
 use nsrun_runtime::{Error, Kind, MachineName, Result};
 use rustix::termios::isatty;
 
+use super::mount_args::MountArgs;
 use crate::globals::Globals;
 
 // What to start, and how.
@@ -89,6 +90,9 @@ pub struct MachineArgs {
     /// Print the plan and its steps, and do nothing
     #[arg(long)]
     pub dry_run: bool,
+
+    #[command(flatten)]
+    mounts: MountArgs,
 }
 
 impl MachineArgs {
@@ -113,6 +117,7 @@ impl MachineArgs {
         request.kernel_cmdline.clone_from(&self.kernel_cmdline);
         request.nesting = self.nesting;
         request.resolv_conf = self.resolv_conf;
+        request.mounts = self.mounts.mounts()?;
         request.interactive = isatty(rustix::stdio::stdin()) && isatty(rustix::stdio::stdout());
         Ok(request)
     }

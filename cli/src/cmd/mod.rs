@@ -7,6 +7,7 @@ pub mod import;
 pub mod list;
 pub mod machine_args;
 pub mod man;
+pub mod mount_args;
 pub mod run;
 mod start;
 pub mod status;

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 
 use super::program;
@@ -31,6 +31,8 @@ pub struct ImageFacts {
     pub is_nixos: bool,
     /// Whether it has the file that the host's time zone link would point to.
     pub zone_file: bool,
+    /// Whether its mount forbids writing, programs, devices or the set-user-ID bit.
+    pub is_restricted: bool,
     /// Whether its systemd cannot sandbox units without mounting a new /proc: version 247.
     pub needs_nesting: bool,
 }
@@ -60,6 +62,15 @@ impl ImageRoot {
     pub(crate) fn owner(&self) -> Result<(u32, u32)> {
         let stat = rustix::fs::fstat(&self.0).cannot(|| "look at the root directory")?;
         Ok((stat.st_uid, stat.st_gid))
+    }
+
+    /// Whether its mount has attributes that restrict what can be done in it.
+    fn is_restricted(&self) -> bool {
+        let restrictions = StatVfsMountFlags::RDONLY
+            | StatVfsMountFlags::NOSUID
+            | StatVfsMountFlags::NODEV
+            | StatVfsMountFlags::NOEXEC;
+        rustix::fs::fstatvfs(&self.0).is_ok_and(|stat| stat.f_flag.intersects(restrictions))
     }
 
     /// Opens a file inside, following links as the payload would, never out of the root.
@@ -107,7 +118,8 @@ impl ImageRoot {
         beginning(self.file(path)?)
     }
 
-    fn resolve(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+    /// Opens what is at a path as the payload would find it, never out of the root.
+    pub(crate) fn resolve(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
         let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         rustix::fs::openat2(&self.0, path, flags, Mode::empty(), how)
     }
@@ -139,6 +151,7 @@ impl ImageFacts {
             machine_id: machine_id(root),
             has_os_release: root.has("etc/os-release") || root.has("usr/lib/os-release"),
             is_nixos,
+            is_restricted: root.is_restricted(),
             zone_file: zone.is_some_and(|z| root.has(&format!("etc/{z}"))),
             needs_nesting: matches!(request.mode, Start::Boot { .. }) && has_systemd_247(root),
             program: None,

@@ -4,11 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::explain::prepare;
+use super::explain::{Prepared, prepare};
 use super::host::Cgroups;
 use super::owners;
 use super::root;
 use super::run::Machine;
+use super::scratch;
 use crate::cgroup::{self, Scope};
 use crate::dirs::Dirs;
 use crate::error::{Context, Result};
@@ -58,7 +59,7 @@ pub fn start(
     if request.users == PrivateUsers::No {
         crate::sys::seal::ensure().cannot(|| "go on as a sealed copy of nsrun")?;
     }
-    let (root, plan) = prepare(request)?;
+    let Prepared { root, plan, opened } = prepare(request)?;
     if let Some(warning) = root::check(&plan.root, options.allow_unsafe_root)? {
         tell(Event::Warning(&warning));
     }
@@ -82,12 +83,15 @@ pub fn start(
     let mut claim = store.claim(&plan.machine)?;
     claim.lock_image(&ImageLocks::of(&plan.root)?, lock_mode(&plan))?;
     let (range, map) = owners::settle(&plan, &root, &mut claim, &mut session, tell)?;
+    let owner = range.map_or(0, Range::base);
+    let gathered = scratch::gather(&plan, opened, owner, &mut claim)?;
     let mut scope = make_scope(&plan, cgroups.host(), &mut claim)?;
     if plan.boots {
         scope.enter_supervisor()?;
     }
     let record = record(&plan, range, scope.path(), cgroups.host())?;
     let machine = Machine {
+        gathered,
         range,
         map,
         warn: &mut |text| tell(Event::Warning(text)),

@@ -35,6 +35,14 @@ impl Plan {
             ),
             ("devices", devices(self)),
         ];
+        lines.extend(self.mounts.iter().map(|planned| {
+            let kind = if planned.mount.read_only {
+                "mount (read-only)"
+            } else {
+                "mount"
+            };
+            (kind, planned.mount.to_string())
+        }));
         lines.extend(self.env.iter().map(|(key, value)| match key.as_str() {
             "container_uuid" => (
                 "environment",

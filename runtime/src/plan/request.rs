@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::Network;
+use super::mounts::Mount;
 use crate::caps::CapSet;
 use crate::name::MachineName;
 use crate::ownership::Ownership;
@@ -76,6 +77,8 @@ pub struct Request {
     pub nesting: bool,
     /// How `/etc/resolv.conf` is treated.
     pub resolv_conf: ResolvConf,
+    /// More mounts, in any order.
+    pub mounts: Vec<Mount>,
     /// Whether the caller's streams are a terminal.
     pub interactive: bool,
 }
@@ -102,6 +105,7 @@ impl Request {
             kernel_cmdline: String::new(),
             nesting: false,
             resolv_conf: ResolvConf::default(),
+            mounts: Vec::new(),
             interactive: false,
         }
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 use nsrun_netns::Owner;
 use serde::{Deserialize, Serialize};
 
+use super::Incarnation;
 use crate::name::MachineName;
 
 /// Longest list that is read, in bytes; a machine notes a handful of lines.
@@ -37,9 +38,20 @@ pub enum Item {
         /// The absolute path.
         path: String,
     },
+    /// A directory with what only this machine needs, called as [`Item::scratch_name`] says.
+    Scratch {
+        /// The absolute path.
+        path: String,
+    },
 }
 
 impl Item {
+    /// What a scratch directory is called: `.#nsrun-NAME-` and 16 digits.
+    #[must_use]
+    pub fn scratch_name(machine: &MachineName, number: Incarnation) -> String {
+        format!(".#nsrun-{machine}-{number}")
+    }
+
     /// The item for a link.
     #[must_use]
     pub fn link(owner: &Owner) -> Self {
@@ -101,6 +113,7 @@ pub(super) enum Action<'a> {
     EndCgroup(&'a Path),
     RetireLink(Owner),
     SweepLockFile(&'a Path),
+    RemoveTree(&'a Path),
 }
 
 /// What to do about an item; an error tells why this machine cannot have noted it, as
@@ -126,6 +139,7 @@ pub(super) fn action<'a>(item: &'a Item, name: &MachineName) -> Result<Action<'a
             }))
         }
         Item::LockFile { path } => lock_file(path).map(Action::SweepLockFile),
+        Item::Scratch { path } => scratch(path, name).map(Action::RemoveTree),
     }
 }
 
@@ -164,6 +178,23 @@ fn lock_file(path: &str) -> Result<&Path, String> {
         _ => file.starts_with(".#") && file.ends_with(".lck"),
     };
     allowed.then(|| Path::new(path)).ok_or_else(refused)
+}
+
+fn scratch<'a>(path: &'a str, name: &MachineName) -> Result<&'a Path, String> {
+    let absolute = path.strip_prefix('/').is_some_and(plain);
+    let file = path
+        .rsplit_once('/')
+        .map(|(_, file)| file)
+        .filter(|_| absolute);
+    let number = file.and_then(|file| file.strip_prefix(&format!(".#nsrun-{name}-")));
+    if number.is_some_and(|number| number.parse::<Incarnation>().is_ok()) {
+        Ok(Path::new(path))
+    } else {
+        Err(format!(
+            "'{}' is not this machine's directory",
+            path.escape_debug()
+        ))
+    }
 }
 
 #[cfg(test)]
@@ -290,6 +321,26 @@ mod tests {
             "/run/systemd/nspawn/locks/other",
             "/a/.#b.lck/c",
             "/a/.#b.lck\0",
+        ] {
+            assert!(!accepts(path), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn only_directories_of_the_machine_are_accepted() {
+        let accepts = |path: &str| check(&Item::Scratch { path: path.into() });
+        assert!(accepts("/var/tmp/.#nsrun-web-0123456789abcdef"));
+        assert!(accepts("/.#nsrun-web-0123456789abcdef"));
+        for path in [
+            "",
+            "/",
+            "/srv",
+            ".#nsrun-web-0123456789abcdef",
+            "/srv/.#nsrun-web-0123456789abcde",
+            "/srv/.#nsrun-web-0123456789abcdef/x",
+            "/srv/../.#nsrun-web-0123456789abcdef",
+            "/srv/.#nsrun-other-0123456789abcdef",
+            "/srv/nsrun-web-0123456789abcdef",
         ] {
             assert!(!accepts(path), "{path:?}");
         }
