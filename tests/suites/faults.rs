@@ -319,3 +319,17 @@ fn with_mounts_and_the_hosts_users() {
     ];
     survives(&[&["--network=private", "--private-users=no"], &mounts[..]].concat());
 }
+
+#[test]
+fn with_changes_in_memory() {
+    survives(&["--network=private", "--ephemeral", "--read-only"]);
+}
+
+#[test]
+fn with_changes_on_a_disk_and_the_hosts_users() {
+    survives(&[
+        "--network=private",
+        "--ephemeral=disk",
+        "--private-users=no",
+    ]);
+}

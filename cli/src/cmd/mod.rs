@@ -12,6 +12,7 @@ pub mod run;
 mod start;
 pub mod status;
 pub mod stop;
+mod template;
 
 use std::process::ExitCode;
 

@@ -90,6 +90,12 @@ impl ImageRoot {
         self.resolve(path, OFlags::PATH | OFlags::CLOEXEC).is_ok()
     }
 
+    /// Whether a directory is there, not a link to one.
+    pub(crate) fn is_directory(&self, name: &str) -> bool {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        self.resolve(name, flags).is_ok()
+    }
+
     /// Names in a directory.
     pub(crate) fn names(&self, path: &str) -> Vec<String> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;

@@ -44,7 +44,7 @@ fn one(source: &Source, root: &ImageRoot) -> Result<Opened> {
             });
         }
         Source::Host(path) => rustix::fs::open(path, flags, Mode::empty()),
-        Source::Image(path) => root.resolve(path, flags),
+        Source::Image(path) | Source::Hidden(path) => root.resolve(path, flags),
     };
     let examined = opened.and_then(|fd| rustix::fs::fstat(&fd).map(|stat| (fd, stat)));
     let (fd, stat) = examined.map_err(|errno| missing(source, errno))?;
@@ -65,12 +65,11 @@ fn missing(source: &Source, errno: Errno) -> Error {
         Errno::NOENT => Kind::NotFound,
         _ => Kind::Failed,
     };
-    let place = match source {
-        Source::Image(_) => " in the image",
-        _ => "",
+    let (path, place) = match source {
+        Source::Image(path) | Source::Hidden(path) => (path.clone(), " in the image"),
+        source => (source.to_string(), ""),
     };
-    let shown = source.to_string();
-    let path = shown.trim_start_matches('+');
+    let path = path.escape_debug();
     let what = format!("cannot open {path}{place}, which is to be mounted");
     Error::new(kind, what).because(std::io::Error::from(errno))
 }

@@ -184,6 +184,13 @@ impl fmt::Display for ParentOp {
                 write!(f, "make a process with new namespaces {namespaces:#x}")
             }
             Self::WriteIdMaps { base, length } => write!(f, "map ids 0..{length} to {base}"),
+            Self::EmptyRoot { .. } => f.write_str("make an empty root"),
+            Self::CloneRoot {
+                map, overlay: true, ..
+            } => match map {
+                IdMap::None => f.write_str("cover the image by an overlay"),
+                _ => f.write_str("cover the image, with shifted ids, by an overlay"),
+            },
             Self::CloneRoot { map, .. } => match map {
                 IdMap::None => f.write_str("clone the image's mount"),
                 IdMap::Payload => f.write_str("clone the image's mount with shifted ids"),

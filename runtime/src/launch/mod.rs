@@ -21,4 +21,5 @@ pub(crate) mod wire;
 
 pub(crate) use self::compile::compile;
 pub(crate) use self::parent::{Host, Launched, launch};
+pub(crate) use self::root::memory;
 pub(crate) use self::trees::Materials;

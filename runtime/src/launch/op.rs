@@ -41,9 +41,10 @@ pub(crate) enum Make {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Shift {
     None,
-    /// `length` ids from 0 on as those from `base` on.
+    /// `length` ids from `from` on as those from `to` on.
     All {
-        base: u32,
+        from: u32,
+        to: u32,
         length: u32,
     },
     /// Those of the source's owner as `base`.
@@ -224,7 +225,15 @@ pub(crate) enum ParentOp {
     /// Writes the user and group map.
     WriteIdMaps { base: u32, length: u32 },
     /// Clones the image's tree and shifts its ids.
-    CloneRoot { map: IdMap, read_only: bool },
+    CloneRoot {
+        map: IdMap,
+        read_only: bool,
+        /// Changes go elsewhere.
+        overlay: bool,
+    },
+    /// Makes a root in memory, of root of the machine, with links to `/usr` where the image has
+    /// such.
+    EmptyRoot { owner: u32 },
     /// Makes a sysfs of the host's network namespace.
     HostSysfs,
     /// Hands the trees to the child.

@@ -130,7 +130,16 @@ impl Launcher<'_> {
             ParentOp::WriteIdMaps { base, length } => {
                 self.or_its_end(self.write_id_maps(base, length))
             }
-            ParentOp::CloneRoot { map, read_only } => self.clone_root(map, read_only),
+            ParentOp::CloneRoot {
+                map,
+                read_only,
+                overlay,
+            } => self.clone_root(map, read_only, overlay),
+            ParentOp::EmptyRoot { owner } => {
+                let tree = root::empty(self.materials.root, owner)?;
+                self.trees.push(tree);
+                Ok(())
+            }
             ParentOp::HostSysfs => self.host_sysfs(),
             ParentOp::SendTrees => self.send_trees(),
             ParentOp::Cgroup => self.host.cgroup(),
@@ -211,15 +220,19 @@ impl Launcher<'_> {
             .cannot(|| format!("map the container's ids 0..{length} to {base}"))
     }
 
-    fn clone_root(&mut self, map: IdMap, read_only: bool) -> Result<()> {
+    fn clone_root(&mut self, map: IdMap, read_only: bool, overlay: bool) -> Result<()> {
         let userns = match map {
             IdMap::None => None,
             IdMap::Payload => Some(self.namespace(Namespace::User)?),
             IdMap::Between { from, to, length } => Some(userns::with_map(from, to, length)?),
         };
         let userns = userns.as_ref().map(AsFd::as_fd);
-        self.trees
-            .push(root::clone(self.materials.root, userns, read_only)?);
+        let image = self.materials.root;
+        let tree = match self.materials.changes {
+            Some(changes) if overlay => root::cover(image, userns, read_only, changes)?,
+            _ => root::clone(image, userns, read_only)?,
+        };
+        self.trees.push(tree);
         Ok(())
     }
 

@@ -13,7 +13,6 @@ use super::op::{Content, Layer, Shift, TreeOp};
 use super::userns;
 use crate::error::{Context, Error, Kind, Result};
 use crate::facts::ImageRoot;
-use crate::ownership::IdMap;
 use crate::sys::mount::{idmap, set_attributes};
 
 /// What trees are made of, as the operations number it.
@@ -23,6 +22,8 @@ pub(crate) struct Materials<'a> {
     pub(crate) root: &'a ImageRoot,
     /// The sources of the mounts.
     pub(crate) sources: &'a [OwnedFd],
+    /// Directories for the changes to the root and for the kernel's use, if they are not kept.
+    pub(crate) changes: Option<(BorrowedFd<'a>, BorrowedFd<'a>)>,
     /// For each source that takes the changes of an overlay, a directory for the kernel's use.
     pub(crate) works: &'a [Option<OwnedFd>],
 }
@@ -99,10 +100,10 @@ fn namespace(
     };
     match shift {
         Shift::None => Ok(None),
-        Shift::All { base, length } => userns::with_map(0, *base, *length).map(Some),
+        Shift::All { from, to, length } => userns::with_map(*from, *to, *length).map(Some),
         Shift::Owner { base, target, tree } => {
             let inside = target_owner(from.root, target, owner)?;
-            map(inside.map_or((*base, *base), |ids| on_host(ids, *base, *tree)))
+            map(inside.map_or((*base, *base), |ids| tree.show(ids, *base)))
         }
         Shift::Root { base } => map((*base, *base)),
     }
@@ -121,16 +122,6 @@ fn target_owner(
         Err(Errno::NOENT) => Ok(None),
         Err(errno) => Err(errno).cannot(|| "look at the target in the image"),
     }
-}
-
-/// The ids of the host that the image's mount shows for ids on the disk.
-fn on_host((uid, gid): (u32, u32), base: u32, tree: IdMap) -> (u32, u32) {
-    let shift = |id: u32| match tree {
-        IdMap::None => id,
-        IdMap::Payload => base.saturating_add(id),
-        IdMap::Between { from, to, .. } => to.saturating_add(id.saturating_sub(from)),
-    };
-    (shift(uid), shift(gid))
 }
 
 /// Puts directories on top of one another.

@@ -8,7 +8,6 @@ use crate::error::{Context, Result};
 use crate::facts::{HostFacts, ImageFacts, ImageRoot, Opened, open_sources};
 use crate::launch;
 use crate::ownership::{TreeIds, treat};
-use crate::plan::mounts::arrange;
 use crate::plan::{self, Plan, Request};
 use crate::range::{FIRST_BASE, PrivateUsers, Range, SIZE};
 
@@ -64,7 +63,7 @@ pub(super) fn prepare(request: &Request) -> Result<Prepared> {
     let host = HostFacts::probe()?;
     let root = ImageRoot::open(&request.root)?;
     let image = ImageFacts::probe(request, &root, host.timezone.as_deref())?;
-    let mounts = arrange(&request.mounts)?;
+    let mounts = plan::all_mounts(request)?;
     let opened = open_sources(&mounts, &root)?;
     let plan = plan::make(request, &host, &image, (mounts, &opened))?;
     Ok(Prepared { root, plan, opened })

@@ -9,9 +9,9 @@ use rustix::fs::{Gid, Mode, OFlags, Uid};
 
 use crate::error::{Context, Error, Kind, Result};
 use crate::facts::{ImageRoot, Opened};
-use crate::launch::Materials;
-use crate::plan::Plan;
+use crate::launch::{self, Materials};
 use crate::plan::mounts::{Source, What};
+use crate::plan::{Changes, Plan};
 use crate::state::{Claim, Incarnation, Item};
 
 /// Where new directories are made.
@@ -22,6 +22,16 @@ const PLACE: &str = "/var/tmp";
 pub(super) struct Gathered {
     sources: Vec<OwnedFd>,
     works: Vec<Option<OwnedFd>>,
+    changes: Option<Elsewhere>,
+}
+
+/// Where changes to the root go that are not kept.
+#[derive(Debug)]
+struct Elsewhere {
+    upper: OwnedFd,
+    work: OwnedFd,
+    /// Keeps a file system in memory that is mounted nowhere.
+    _memory: Option<OwnedFd>,
 }
 
 impl Gathered {
@@ -29,20 +39,28 @@ impl Gathered {
     pub(super) fn materials<'a>(&'a self, root: &'a ImageRoot) -> Materials<'a> {
         Materials {
             root,
+            changes: self
+                .changes
+                .as_ref()
+                .map(|c| (c.upper.as_fd(), c.work.as_fd())),
             sources: &self.sources,
             works: &self.works,
         }
     }
 }
 
-/// Makes the directories that are missing; `owner` is root of the machine.
+/// Makes the directories that are missing; root of the machine is `owner` on the host, and what is seen
+/// of the image's top belongs to `top`.
 pub(super) fn gather(
     plan: &Plan,
     opened: Vec<Opened>,
-    owner: u32,
+    (owner, top): (u32, (u32, u32)),
     claim: &mut Claim,
 ) -> Result<Gathered> {
-    let mut gathered = Gathered::default();
+    let mut gathered = Gathered {
+        changes: elsewhere(plan, top, claim)?,
+        ..Gathered::default()
+    };
     let mut opened = opened.into_iter();
     for planned in &plan.mounts {
         let what = &planned.mount.what;
@@ -82,6 +100,37 @@ impl Gathered {
         self.sources.push(fd);
         self.works.push(work);
         Ok(())
+    }
+}
+
+/// The place for the changes to the root.
+fn elsewhere(plan: &Plan, top: (u32, u32), claim: &mut Claim) -> Result<Option<Elsewhere>> {
+    let what = || "make a place for the changes to the root";
+    let mode = || {
+        let stat = rustix::fs::stat(&plan.root).cannot(|| "look at the root directory")?;
+        Ok::<_, Error>(Mode::from_raw_mode(stat.st_mode))
+    };
+    let made = |place: BorrowedFd<'_>, memory| {
+        let (upper, work) = (OsStr::new("upper"), OsStr::new("work"));
+        let made = Elsewhere {
+            upper: make_owned(place, upper, top).cannot(what)?,
+            work: make_owned(place, work, (0, 0)).cannot(what)?,
+            _memory: memory,
+        };
+        rustix::fs::fchmod(&made.upper, mode()?).cannot(what)?;
+        Ok(Some(made))
+    };
+    match plan.changes {
+        Changes::Kept => Ok(None),
+        Changes::InMemory => {
+            let memory = launch::memory(c"25%").cannot(what)?;
+            let place = memory.try_clone().cannot(what)?;
+            made(place.as_fd(), Some(memory))
+        }
+        Changes::OnDisk => {
+            let scratch = Scratch::make(Path::new(PLACE), claim)?;
+            made(scratch.fd.as_fd(), None)
+        }
     }
 }
 
@@ -125,20 +174,21 @@ impl Scratch {
     }
 
     fn directory(&self, name: &str, owner: u32) -> Result<OwnedFd> {
+        let owner = (owner, owner);
         let what = || format!("make directory {}/{name}", self.path.display());
         make_owned(self.fd.as_fd(), OsStr::new(name), owner).cannot(what)
     }
 }
 
-fn make_owned(parent: BorrowedFd<'_>, name: &OsStr, owner: u32) -> rustix::io::Result<OwnedFd> {
+fn make_owned(
+    parent: BorrowedFd<'_>,
+    name: &OsStr,
+    (uid, gid): (u32, u32),
+) -> rustix::io::Result<OwnedFd> {
     rustix::fs::mkdirat(parent, name, Mode::RWXU)?;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let made = rustix::fs::openat(parent, name, flags, Mode::empty())?;
     rustix::fs::fchmod(&made, Mode::from_raw_mode(0o755))?;
-    rustix::fs::fchown(
-        &made,
-        Some(Uid::from_raw(owner)),
-        Some(Gid::from_raw(owner)),
-    )?;
+    rustix::fs::fchown(&made, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
     Ok(made)
 }

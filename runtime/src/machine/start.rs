@@ -15,7 +15,7 @@ use crate::dirs::Dirs;
 use crate::error::{Context, Result};
 use crate::lock::{ImageLocks, Mode};
 use crate::ownership::Ownership;
-use crate::plan::{Console, Plan, Request};
+use crate::plan::{Changes, Console, Plan, Request};
 use crate::range::{PrivateUsers, Range};
 use crate::state::{Claim, Identity, Incarnation, Item, Record, Since, Store};
 use crate::supervise::{ConsoleMode, Outcome, Session};
@@ -83,8 +83,9 @@ pub fn start(
     let mut claim = store.claim(&plan.machine)?;
     claim.lock_image(&ImageLocks::of(&plan.root)?, lock_mode(&plan))?;
     let (range, map) = owners::settle(&plan, &root, &mut claim, &mut session, tell)?;
-    let owner = range.map_or(0, Range::base);
-    let gathered = scratch::gather(&plan, opened, owner, &mut claim)?;
+    let base = range.map_or(0, Range::base);
+    let top = map.show(root.owner()?, base);
+    let gathered = scratch::gather(&plan, opened, (base, top), &mut claim)?;
     let mut scope = make_scope(&plan, cgroups.host(), &mut claim)?;
     if plan.boots {
         scope.enter_supervisor()?;
@@ -127,7 +128,8 @@ fn console_mode(plan: &Plan) -> ConsoleMode {
 }
 
 fn lock_mode(plan: &Plan) -> Mode {
-    if plan.read_only && plan.ownership != Ownership::Chown {
+    let changes_nothing = plan.read_only || plan.empty_root || plan.changes != Changes::Kept;
+    if changes_nothing && plan.ownership != Ownership::Chown {
         Mode::Shared
     } else {
         Mode::Exclusive

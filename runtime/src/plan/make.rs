@@ -1,8 +1,8 @@
 //! From request and facts to a plan. Pure: every fact was gathered before.
 
 use super::mounts::{self, Mount};
-use super::request::{Mode, Request, ResolvConf};
-use super::{Console, Network, Plan, env, limits};
+use super::request::{Mode, Request, ResolvConf, Volatile};
+use super::{Console, Network, Plan, env, limits, volatile};
 use crate::caps::{self, Isolation};
 use crate::error::{Error, Kind, Result};
 use crate::facts::{HostFacts, INITS, ImageFacts, Node, Opened};
@@ -26,6 +26,7 @@ pub(crate) fn make(
 ) -> Result<Plan> {
     let boots = matches!(request.mode, Mode::Boot { .. });
     check_ownership(request.users, request.ownership)?;
+    volatile::check(request)?;
     let network = request.network.unwrap_or(if boots {
         Network::Veth
     } else {
@@ -87,8 +88,10 @@ pub(crate) fn make(
             host.capabilities,
         ),
         no_new_privileges: request.no_new_privileges,
-        read_only: request.read_only,
-        lock_root: request.read_only || image.is_restricted,
+        changes: volatile::changes(request),
+        empty_root: request.volatile == Volatile::Yes,
+        read_only: volatile::read_only(request),
+        lock_root: volatile::read_only(request) || image.is_restricted,
         nesting: request.nesting || image.needs_nesting,
         resolv_conf,
         timezone: image.zone_file.then(|| host.timezone.clone()).flatten(),

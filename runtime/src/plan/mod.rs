@@ -7,6 +7,7 @@ mod make;
 pub(crate) mod masks;
 pub mod mounts;
 mod request;
+mod volatile;
 
 use std::ffi::CStr;
 use std::path::PathBuf;
@@ -16,7 +17,8 @@ use rustix::process::Resource;
 pub(crate) use self::env::search_path;
 pub(crate) use self::make::{make, new_id, parse_id};
 use self::mounts::Planned;
-pub use self::request::{Mode, Request, ResolvConf};
+pub use self::request::{Changes, Mode, Request, ResolvConf, Volatile};
+pub(crate) use self::volatile::mounts as all_mounts;
 use crate::caps::CapSet;
 use crate::facts::Node;
 use crate::name::MachineName;
@@ -117,6 +119,10 @@ pub struct Plan {
     pub capabilities: CapSet,
     /// No privileges through execve.
     pub no_new_privileges: bool,
+    /// What becomes of changes to the root.
+    pub changes: Changes,
+    /// Whether the root is empty, but for what is mounted in it.
+    pub empty_root: bool,
     /// The root and what is mounted in it from the image are read-only.
     pub read_only: bool,
     /// The root's mount has attributes that the payload must not change.

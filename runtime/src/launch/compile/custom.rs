@@ -27,10 +27,17 @@ pub(super) fn trees(mounts: &[Planned], range: Option<Range>, tree: IdMap) -> Re
         }
         let target = path(mount)?;
         let content = match &mount.what {
-            What::Bind { recursive, ids, .. } => Content::Bind {
+            What::Bind {
+                source,
+                recursive,
+                ids,
+            } => Content::Bind {
                 source: first,
                 recursive: *recursive,
-                shift: shifts.bind(*ids, &target),
+                shift: match source {
+                    Source::Hidden(_) => shifts.of_map(tree),
+                    _ => shifts.bind(*ids, &target),
+                },
             },
             What::Overlay { lowers, upper } => {
                 shifts.overlay(lowers, upper, first, mount.read_only)
@@ -67,13 +74,7 @@ impl Shifts {
         let base = self.range.map_or(0, Range::base);
         match ids {
             Ids::Same => Shift::None,
-            Ids::Shifted => match self.range {
-                Some(range) => Shift::All {
-                    base,
-                    length: range.len(),
-                },
-                None => Shift::None,
-            },
+            Ids::Shifted => self.of_map(IdMap::Payload),
             Ids::Root => Shift::Root { base },
             Ids::Owner => Shift::Owner {
                 base,
@@ -85,16 +86,25 @@ impl Shifts {
 
     /// A layer of the image has the ids that the image has.
     fn layer(&self, source: &Source, number: usize) -> Layer {
-        let shift = match (source, self.tree, self.range) {
-            (Source::Image(_), IdMap::Payload, Some(range)) => Shift::All {
-                base: range.base(),
-                length: range.len(),
-            },
-            _ => Shift::None,
+        let shift = match source {
+            Source::Image(_) | Source::Hidden(_) => self.of_map(self.tree),
+            Source::Host(_) | Source::Fresh => Shift::None,
         };
         Layer {
             source: number,
             shift,
+        }
+    }
+
+    fn of_map(&self, map: IdMap) -> Shift {
+        match (map, self.range) {
+            (IdMap::Payload, Some(range)) => Shift::All {
+                from: 0,
+                to: range.base(),
+                length: range.len(),
+            },
+            (IdMap::Between { from, to, length }, _) => Shift::All { from, to, length },
+            _ => Shift::None,
         }
     }
 

@@ -25,7 +25,7 @@ use super::script::Script;
 use super::slot::Slot;
 use crate::error::Result;
 use crate::ownership::IdMap;
-use crate::plan::{Network, Plan};
+use crate::plan::{Changes, Network, Plan};
 use crate::range::Range;
 use crate::sys::clone::flags;
 
@@ -115,9 +115,16 @@ fn parent(plan: &Plan, range: Option<Range>, map: IdMap) -> Result<Vec<ParentOp>
             length: range.len(),
         });
     }
-    ops.push(ParentOp::CloneRoot {
-        map,
-        read_only: plan.read_only,
+    ops.push(if plan.empty_root {
+        ParentOp::EmptyRoot {
+            owner: range.map_or(0, Range::base),
+        }
+    } else {
+        ParentOp::CloneRoot {
+            map,
+            read_only: plan.read_only,
+            overlay: plan.changes != Changes::Kept,
+        }
     });
     if host_sysfs(plan, range.is_some()) {
         ops.push(ParentOp::HostSysfs);

@@ -17,6 +17,8 @@ pub enum Source {
     Host(PathBuf),
     /// A path inside the machine, written with `+` before it.
     Image(String),
+    /// A path in the image that the machine does not see otherwise.
+    Hidden(String),
     /// A new, empty directory that goes with the machine.
     Fresh,
 }
@@ -103,6 +105,20 @@ impl Mount {
         self
     }
 
+    /// A directory of the image at its own place, read-only, in a root that is not the image's.
+    pub(super) fn image_part(path: &str) -> Self {
+        Self {
+            target: path.to_owned(),
+            read_only: true,
+            what: What::Bind {
+                source: Source::Hidden(path.to_owned()),
+                recursive: true,
+                ids: Ids::Same,
+            },
+            spelling: "--volatile=yes".to_owned(),
+        }
+    }
+
     /// A usage error about this mount.
     fn refused(&self, why: impl fmt::Display) -> Error {
         Error::new(Kind::Usage, format!("cannot use {}: {why}", self.spelling))
@@ -154,6 +170,7 @@ impl fmt::Display for Source {
         match self {
             Self::Host(path) => write!(f, "{}", path.to_string_lossy().escape_debug()),
             Self::Image(path) => write!(f, "+{}", path.escape_debug()),
+            Self::Hidden(path) => write!(f, "the image's {}", path.escape_debug()),
             Self::Fresh => f.write_str("a new directory"),
         }
     }
