@@ -31,7 +31,6 @@ pub(super) struct Machine<'a> {
     pub(super) range: Option<Range>,
     /// How the image's mount shows owners.
     pub(super) map: IdMap,
-    pub(super) warn: &'a mut dyn FnMut(&str),
     pub(super) store: Store,
     pub(super) record: Record,
 }
@@ -46,6 +45,7 @@ impl Machine<'_> {
         let launched = launch::launch(&script, gathered.materials(self.root), payload, self);
         self.gathered = gathered;
         let launched = launched?;
+        session.speak_to_log();
         self.supervise(launched, session)
     }
 
@@ -133,9 +133,7 @@ impl launch::Host for Machine<'_> {
     fn cgroup(&mut self) -> Result<()> {
         let owner = self.range.map_or(0, Range::base);
         self.scope.delegate(owner, owner)?;
-        if let Some(warning) = devices::restrict(&self.scope, &self.plan, self.range.is_some())? {
-            (self.warn)(&warning);
-        }
+        devices::restrict(&self.scope, &self.plan)?;
         if self.plan.boots {
             self.scope.enter_supervisor()?;
         }
