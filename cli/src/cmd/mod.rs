@@ -16,10 +16,12 @@ pub mod login;
 pub mod logs;
 pub mod machine_args;
 pub mod man;
+pub mod mount_args;
 pub mod run;
 mod start;
 pub mod status;
 pub mod stop;
+mod template;
 
 use std::process::ExitCode;
 
