@@ -3,7 +3,10 @@
 use clap::{Parser, Subcommand};
 
 use crate::cmd::boot::BootArgs;
+use crate::cmd::cat::CatArgs;
 use crate::cmd::completions::CompletionsArgs;
+use crate::cmd::config::ConfigArgs;
+use crate::cmd::edit::EditArgs;
 use crate::cmd::exec::ExecArgs;
 use crate::cmd::import::{ImportArgs, ImportFsArgs};
 use crate::cmd::list::ListArgs;
@@ -64,6 +67,15 @@ pub enum Command {
     Status(StatusArgs),
     /// Stop a machine
     Stop(StopArgs),
+    /// Print the settings files of machines
+    Cat(CatArgs),
+    /// Edit a machine's settings file, and check it before it is saved
+    #[command(
+        after_help = "The editor is $SYSTEMD_EDITOR, $EDITOR or $VISUAL, else editor, nano, vim or vi."
+    )]
+    Edit(EditArgs),
+    /// Show what the settings files of a machine come to
+    Config(ConfigArgs),
     /// Write the manual pages
     #[command(hide = true)]
     Man(ManArgs),

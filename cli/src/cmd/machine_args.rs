@@ -9,6 +9,7 @@ use nsrun_runtime::image::lookup;
 use nsrun_runtime::ownership::Ownership;
 use nsrun_runtime::plan::{Mode, Network, Request, ResolvConf};
 use nsrun_runtime::range::PrivateUsers;
+use nsrun_runtime::settings::{Choice, Merge, Use};
 use nsrun_runtime::{Error, Kind, MachineName, Result};
 use rustix::termios::isatty;
 
@@ -82,6 +83,20 @@ pub struct MachineArgs {
     #[arg(long, value_name = "MODE", default_value = "auto", value_parser = resolv_confs())]
     resolv_conf: ResolvConf,
 
+    /// Read settings files: `yes`, `no`, `override` to let them win over options, or `trusted` to
+    /// let the one beside the image set everything
+    #[arg(
+        long,
+        value_name = "MODE",
+        default_value = "yes",
+        hide_default_value = true
+    )]
+    settings: Use,
+
+    /// Let an option take the place of its key in settings files, or of the key's whole `group`
+    #[arg(long, value_name = "HOW", default_value = "key", hide = true, value_parser = merges())]
+    settings_merge: Merge,
+
     /// Start from a root directory that does not belong to root
     #[arg(long)]
     pub allow_unsafe_root: bool,
@@ -115,6 +130,14 @@ impl MachineArgs {
         request.resolv_conf = self.resolv_conf;
         request.interactive = isatty(rustix::stdio::stdin()) && isatty(rustix::stdio::stdout());
         Ok(request)
+    }
+
+    /// How these options and settings files go together.
+    pub fn settings(&self) -> Choice {
+        Choice {
+            usage: self.settings,
+            merge: self.settings_merge,
+        }
     }
 
     fn root(&self, globals: &Globals) -> Result<PathBuf> {
@@ -185,6 +208,14 @@ fn ownerships() -> impl TypedValueParser<Value = Ownership> {
     PossibleValuesParser::new(Ownership::ALL.map(Ownership::word)).try_map(|word| {
         let found = Ownership::ALL.into_iter().find(|mode| mode.word() == word);
         found.ok_or("no such mode")
+    })
+}
+
+fn merges() -> impl TypedValueParser<Value = Merge> {
+    const ALL: [(&str, Merge); 2] = [("key", Merge::ByKey), ("group", Merge::ByGroup)];
+    PossibleValuesParser::new(ALL.map(|(word, _)| word)).try_map(|word| {
+        let found = ALL.into_iter().find(|(name, _)| *name == word);
+        found.map(|(_, merge)| merge).ok_or("no such way")
     })
 }
 

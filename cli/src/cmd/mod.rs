@@ -1,7 +1,10 @@
 //! The verbs, one module each.
 
 pub mod boot;
+pub mod cat;
 pub mod completions;
+pub mod config;
+pub mod edit;
 pub mod exec;
 pub mod import;
 pub mod list;
@@ -43,6 +46,9 @@ fn carry_out(command: &Command, globals: &Globals) -> Result<ExitCode> {
         Command::List(args) => list::run(args, globals),
         Command::Status(args) => status::run(args, globals),
         Command::Stop(args) => stop::run(args, globals),
+        Command::Cat(args) => cat::run(args, globals),
+        Command::Edit(args) => edit::run(args, globals),
+        Command::Config(args) => config::run(args, globals),
         Command::Man(args) => man::run(args),
         Command::Completions(args) => completions::run(args),
     }

@@ -10,21 +10,24 @@ use super::machine_args::MachineArgs;
 use crate::globals::Globals;
 use crate::progress::Progress;
 use crate::report;
+use crate::said::Said;
+use crate::settings;
 
 /// Starts a payload in the root directory.
-pub fn run(args: &MachineArgs, mode: Mode, globals: &Globals) -> Result<ExitCode> {
+pub fn run(args: &Said<MachineArgs>, mode: Mode, globals: &Globals) -> Result<ExitCode> {
     run_in(args, mode, None, globals)
 }
 
 /// Starts a payload in the given directory.
 pub fn run_in(
-    args: &MachineArgs,
+    args: &Said<MachineArgs>,
     mode: Mode,
     workdir: Option<String>,
     globals: &Globals,
 ) -> Result<ExitCode> {
     let mut request = args.request(mode, globals)?;
     request.workdir = workdir;
+    settings::apply(args, &mut request, globals)?;
     if args.dry_run {
         let explanation = machine::explain(&request, &globals.dirs)?;
         return print(&explanation, globals).map(|()| ExitCode::SUCCESS);

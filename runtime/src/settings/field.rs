@@ -6,12 +6,18 @@ use crate::error::Result;
 
 /// A value of which a key has one; a later line takes the place of an earlier one.
 pub(super) trait Form: Sized + Debug {
+    /// The values in words, for the documentation.
+    const WHAT: &'static str;
+
     /// Reads a text that is not empty.
     fn parse(text: &str) -> Result<Self>;
 }
 
 /// A value of which a key has many; lines add up.
 pub(super) trait Item: Sized + Debug {
+    /// A line's values in words, for the documentation.
+    const WHAT: &'static str;
+
     /// Reads the values of a line that is not empty.
     fn parse_line(text: &str) -> Result<Vec<Self>>;
 }
@@ -29,6 +35,9 @@ pub(super) trait Field {
 
     /// Whether lines add up.
     fn adds_up(&self) -> bool;
+
+    /// What may be assigned, in words.
+    fn what(&self) -> &'static str;
 }
 
 impl<T: Form> Field for Option<T> {
@@ -51,6 +60,10 @@ impl<T: Form> Field for Option<T> {
     fn adds_up(&self) -> bool {
         false
     }
+
+    fn what(&self) -> &'static str {
+        T::WHAT
+    }
 }
 
 impl<T: Item> Field for Vec<T> {
@@ -72,6 +85,10 @@ impl<T: Item> Field for Vec<T> {
 
     fn adds_up(&self) -> bool {
         true
+    }
+
+    fn what(&self) -> &'static str {
+        T::WHAT
     }
 }
 

@@ -9,7 +9,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, open, openat};
 use rustix::io::Errno;
 
+use crate::dirs::Dirs;
 use crate::error::{Context, Error, Kind, Result};
+use crate::image::lookup;
+use crate::name::MachineName;
 
 /// The administrator's directories; the first one that has a file or drop-in wins.
 const ADMINISTRATORS: [&str; 2] = ["/etc/systemd/nspawn", "/run/systemd/nspawn"];
@@ -34,10 +37,13 @@ impl SearchPath {
         }
     }
 
-    /// The directory in which the administrator's lasting files are.
+    /// The same for an image that is found by name, and need not exist.
     #[must_use]
-    pub fn lasting() -> &'static Path {
-        Path::new(ADMINISTRATORS[0])
+    pub fn of(dirs: &Dirs, machine: &MachineName) -> Self {
+        match lookup::find(dirs, machine) {
+            Ok(image) => Self::beside(&image.path),
+            Err(_) => Self::beside(&dirs.image_root().join(machine.as_str())),
+        }
     }
 
     /// Finds a machine's file and drop-ins, in the order of reading.
@@ -123,7 +129,7 @@ fn names(dir: &Path) -> Result<Vec<std::ffi::OsString>> {
 }
 
 /// A file that is believed. Links are followed: on NixOS they lead to the store.
-fn administrators_file(dir: &Path, name: &OsStr) -> Result<Option<SettingsFile>> {
+pub(super) fn administrators_file(dir: &Path, name: &OsStr) -> Result<Option<SettingsFile>> {
     let Some(opened) = open_file(dir, name, OFlags::empty())? else {
         return Ok(None);
     };

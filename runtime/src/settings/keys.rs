@@ -136,8 +136,15 @@ impl Key {
         self
     }
 
-    /// Whether its lines add up.
-    pub(super) fn adds_up(&self) -> bool {
+    /// Its values in words.
+    #[must_use]
+    pub fn values(&self) -> &'static str {
+        (self.field)(&mut Settings::default()).what()
+    }
+
+    /// Whether its lines add up; if not, the last one counts.
+    #[must_use]
+    pub fn adds_up(&self) -> bool {
         (self.field)(&mut Settings::default()).adds_up()
     }
 

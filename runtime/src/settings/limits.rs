@@ -13,6 +13,8 @@ pub(super) struct ResourceLimit {
 }
 
 impl Form for ResourceLimit {
+    const WHAT: &'static str = "SOFT[:HARD], numbers or infinity";
+
     fn parse(text: &str) -> Result<Self> {
         let (soft, hard) = text.split_once(':').unwrap_or((text, text));
         let both = amount(soft).zip(amount(hard));
@@ -53,6 +55,8 @@ fn amount(text: &str) -> Option<Option<u64>> {
 pub(super) struct OomScore(i16);
 
 impl Form for OomScore {
+    const WHAT: &'static str = "-1000 to 1000";
+
     fn parse(text: &str) -> Result<Self> {
         let number = text.parse().ok().filter(|n| (-1000..=1000).contains(n));
         number
@@ -66,6 +70,8 @@ impl Form for OomScore {
 pub(super) struct Delegated(u8);
 
 impl Form for Delegated {
+    const WHAT: &'static str = "0 to 16";
+
     fn parse(text: &str) -> Result<Self> {
         let number = text.parse().ok().filter(|n| *n <= 16);
         number
@@ -82,6 +88,8 @@ pub(super) struct Cpus {
 }
 
 impl Item for Cpus {
+    const WHAT: &'static str = "numbers and ranges";
+
     fn parse_line(text: &str) -> Result<Vec<Self>> {
         let words = text.split([',', ' ', '\t']).filter(|word| !word.is_empty());
         words
@@ -124,6 +132,8 @@ fn rule<T>(text: &str, read: impl Fn(&str) -> Result<T>) -> Result<Vec<Rule<T>>>
 pub(super) struct SystemCall(String);
 
 impl Item for Rule<SystemCall> {
+    const WHAT: &'static str = "names and @groups, after ~ to forbid";
+
     fn parse_line(text: &str) -> Result<Vec<Self>> {
         rule(text, |word| {
             let name = word.strip_prefix('@').unwrap_or(word);
@@ -142,6 +152,8 @@ impl Item for Rule<SystemCall> {
 pub(super) struct Family(String);
 
 impl Item for Rule<Family> {
+    const WHAT: &'static str = "AF_ names, after ~ to forbid; or none";
+
     fn parse_line(text: &str) -> Result<Vec<Self>> {
         if text == "none" {
             return Ok(vec![Self {
@@ -193,6 +205,8 @@ const ARCHITECTURES: [&str; 24] = [
 pub(super) struct Personality(&'static str);
 
 impl Form for Personality {
+    const WHAT: &'static str = "architecture";
+
     fn parse(text: &str) -> Result<Self> {
         one_of("architecture", text, &ARCHITECTURES).map(Self)
     }

@@ -4,6 +4,7 @@
 //! puts these into a request. Only the first does any system call.
 
 mod apply;
+mod draft;
 mod field;
 mod files;
 mod keys;
@@ -20,6 +21,7 @@ mod words;
 
 use std::str::FromStr;
 
+pub use self::draft::Draft;
 pub use self::files::{Found, SearchPath, SettingsFile};
 pub use self::keys::{Key, Section, Trust};
 pub use self::problem::{Place, Problem};

@@ -23,6 +23,8 @@ const BIND_OPTIONS: [&str; 6] = [
 ];
 
 impl Item for Bind {
+    const WHAT: &'static str = "SOURCE[:TARGET[:OPTIONS]]";
+
     fn parse_line(text: &str) -> Result<Vec<Self>> {
         let parts = words::split_colons(text);
         let [source, rest @ ..] = &parts[..] else {
@@ -68,6 +70,8 @@ pub(super) struct Tmpfs {
 }
 
 impl Item for Tmpfs {
+    const WHAT: &'static str = "PATH[:OPTIONS]";
+
     fn parse_line(text: &str) -> Result<Vec<Self>> {
         let (target, options) = match &words::split_colons(text)[..] {
             [target] => (absolute(target)?, None),
@@ -86,6 +90,8 @@ pub(super) struct Overlay {
 }
 
 impl Item for Overlay {
+    const WHAT: &'static str = "LOWER[:LOWER…]:UPPER:TARGET";
+
     fn parse_line(text: &str) -> Result<Vec<Self>> {
         let parts = words::split_colons(text);
         let [layers @ .., last] = &parts[..] else {
@@ -116,6 +122,8 @@ pub(super) enum BindUserShell {
 }
 
 impl Form for BindUserShell {
+    const WHAT: &'static str = "yes, no or a path";
+
     fn parse(text: &str) -> Result<Self> {
         match truth(text) {
             Some(copied) => Ok(Self::Copied(copied)),
@@ -132,6 +140,8 @@ pub(super) struct Interface(String);
 const LONGEST_INTERFACE: usize = 15;
 
 impl Form for Interface {
+    const WHAT: &'static str = "interface";
+
     fn parse(text: &str) -> Result<Self> {
         let forbidden = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | ':');
         let rule = if text.len() > LONGEST_INTERFACE {
@@ -153,6 +163,8 @@ pub(super) struct InterfacePair {
 }
 
 impl Item for InterfacePair {
+    const WHAT: &'static str = "HOST[:MACHINE] words";
+
     fn parse_line(text: &str) -> Result<Vec<Self>> {
         let pair = |word: &str| {
             let (host, machine) = match word.split_once(':') {
@@ -171,6 +183,8 @@ impl Item for InterfacePair {
 pub(super) struct Zone(String);
 
 impl Form for Zone {
+    const WHAT: &'static str = "name";
+
     fn parse(text: &str) -> Result<Self> {
         Interface::parse(&format!("vz-{text}"))
             .map(|_| Self(text.to_owned()))
@@ -187,6 +201,8 @@ pub(super) struct Port {
 }
 
 impl Item for Port {
+    const WHAT: &'static str = "[tcp:|udp:]HOST[:MACHINE]";
+
     fn parse_line(text: &str) -> Result<Vec<Self>> {
         let wrong = || invalid("port", text, "expected [tcp:|udp:]HOST[:MACHINE]");
         let (udp, ports) = match text.split_once(':') {
@@ -212,6 +228,9 @@ impl Item for Port {
 pub(super) struct ResolvConfMode(pub(super) &'static str);
 
 impl Form for ResolvConfMode {
+    const WHAT: &'static str =
+        "auto, off, delete, or {copy,replace,bind}-{host,static,uplink,stub}";
+
     fn parse(text: &str) -> Result<Self> {
         const WORDS: [&str; 15] = [
             "auto",
@@ -239,6 +258,8 @@ impl Form for ResolvConfMode {
 pub(super) struct TimezoneMode(pub(super) &'static str);
 
 impl Form for TimezoneMode {
+    const WHAT: &'static str = "auto, off, copy, bind, symlink or delete";
+
     fn parse(text: &str) -> Result<Self> {
         const WORDS: [&str; 6] = ["auto", "off", "copy", "bind", "symlink", "delete"];
         one_of("mode", text, &WORDS).map(Self)
@@ -250,6 +271,8 @@ impl Form for TimezoneMode {
 pub(super) struct LinkJournal(pub(super) &'static str);
 
 impl Form for LinkJournal {
+    const WHAT: &'static str = "no, auto, host, try-host, guest or try-guest";
+
     fn parse(text: &str) -> Result<Self> {
         const WORDS: [&str; 6] = ["auto", "no", "host", "try-host", "guest", "try-guest"];
         match truth(text) {
@@ -264,6 +287,8 @@ impl Form for LinkJournal {
 pub(super) struct Volatile(pub(super) &'static str);
 
 impl Form for Volatile {
+    const WHAT: &'static str = "no, yes, state or overlay";
+
     fn parse(text: &str) -> Result<Self> {
         match truth(text) {
             Some(all) => Ok(Self(if all { "yes" } else { "no" })),

@@ -18,12 +18,12 @@ pub static KEYS: &[Key] = &[
     key(Exec,    "Boot",                  &["boot"],                     Any,     |s| &mut s.boot).group(StartMode),
     key(Exec,    "Ephemeral",             &["ephemeral"],                Trusted, |s| &mut s.ephemeral)
         .ignored("nsrun does not start from a copy: changes stay in the image"),
-    key(Exec,    "ProcessTwo",            &["as-pid2", "pid1"],          Any,     |s| &mut s.process_two).group(StartMode),
+    key(Exec,    "ProcessTwo",            &["pid1"],                     Any,     |s| &mut s.process_two).group(StartMode),
     key(Exec,    "Parameters",            &["parameters", "command"],   Any,     |s| &mut s.parameters).group(StartMode).whole(),
     key(Exec,    "Environment",           &["setenv"],                   Any,     |s| &mut s.environment),
     key(Exec,    "User",                  &["uid", "user"],              Any,     |s| &mut s.user)
         .ignored("nsrun starts the first process as root"),
-    key(Exec,    "WorkingDirectory",      &["chdir", "workdir"],         Any,     |s| &mut s.working_directory),
+    key(Exec,    "WorkingDirectory",      &["workdir"],                  Any,     |s| &mut s.working_directory),
     key(Exec,    "PivotRoot",             &["pivot-root"],               Any,     |s| &mut s.pivot_root)
         .ignored("nsrun takes the root of the image as it is"),
     key(Exec,    "Capability",            &["capability"],               Trusted, |s| &mut s.capability).group(Capabilities),
@@ -105,15 +105,15 @@ pub static KEYS: &[Key] = &[
     key(Files,   "OverlayReadOnly",       &["overlay-ro"],               Trusted, |s| &mut s.overlay_read_only).group(Mounts)
         .ignored(MOUNTS),
     key(Files,   "PrivateUsersOwnership", &["private-users-ownership"],  Trusted, |s| &mut s.private_users_ownership).group(Users),
-    key(Files,   "PrivateUsersChown",     &["private-users-ownership", "private-users-chown"], Trusted, |s| &mut s.private_users_chown).group(Users),
+    key(Files,   "PrivateUsersChown",     &["private-users-ownership"],  Trusted, |s| &mut s.private_users_chown).group(Users),
     key(Files,   "BindUser",              &["bind-user"],                Trusted, |s| &mut s.bind_user)
         .ignored(USERS),
     key(Files,   "BindUserShell",         &["bind-user-shell"],          Trusted, |s| &mut s.bind_user_shell)
         .ignored(USERS),
-    key(Network, "Private",               &["network", "private-network"], Trusted, |s| &mut s.private).group(Net),
+    key(Network, "Private",               &["network"],                  Trusted, |s| &mut s.private).group(Net),
     key(Network, "NamespacePath",         &["network", "network-namespace-path"], Trusted, |s| &mut s.namespace_path).group(Net)
         .ignored("nsrun makes each private network itself"),
-    key(Network, "VirtualEthernet",       &["network", "network-veth"],  Trusted, |s| &mut s.virtual_ethernet).group(Net),
+    key(Network, "VirtualEthernet",       &["network"],                  Trusted, |s| &mut s.virtual_ethernet).group(Net),
     key(Network, "VirtualEthernetExtra",  &["network-veth-extra"],       Trusted, |s| &mut s.virtual_ethernet_extra).group(Net)
         .ignored(LINKS),
     key(Network, "Interface",             &["network-interface"],        Trusted, |s| &mut s.interface).group(Net)

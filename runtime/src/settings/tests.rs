@@ -153,3 +153,46 @@ fn trust_can_be_given_to_the_file_beside_the_image() {
     assert_eq!(collect(&found(text, false), Use::Override).lines.len(), 0);
     assert_eq!(collect(&found(text, false), Use::Trusted).lines.len(), 1);
 }
+
+/// The rows of the documentation's table, as they have to be.
+fn rows() -> Vec<String> {
+    let row = |key: &Key| {
+        let lines = if key.adds_up() { "; lines add up" } else { "" };
+        let values = key.values().replace('|', "\\|");
+        let options = match key.ignored {
+            _ if key.options[0] == "boot" => "the verb".to_owned(),
+            _ if key.options[0] == "parameters" => "arguments".to_owned(),
+            None => format!("`--{}`", key.options.join("`, `--")),
+            Some(_) => String::new(),
+        };
+        let ignored = key
+            .ignored
+            .map_or(String::new(), |why| format!("ignored: {why}"));
+        let cells = [
+            format!("`[{}]` `{}=`", key.section.name(), key.name),
+            format!("{values}{lines}"),
+            options,
+            key.trust.word().to_owned(),
+            ignored,
+        ];
+        format!("| {} |", cells.join(" | ")).replace("  ", " ")
+    };
+    KEYS.iter().map(row).collect()
+}
+
+#[test]
+fn the_documentation_has_the_rows_of_the_table() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/settings.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let documented: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("| `["))
+        .collect();
+    let expected = rows();
+    assert_eq!(
+        documented,
+        expected,
+        "the rows should be:\n{}",
+        expected.join("\n")
+    );
+}

@@ -22,6 +22,8 @@ pub(super) fn invalid(what: &str, text: &str, rule: &str) -> Error {
 }
 
 impl Form for bool {
+    const WHAT: &'static str = "yes or no";
+
     fn parse(text: &str) -> Result<Self> {
         truth(text).ok_or_else(|| invalid("boolean", text, "expected yes or no"))
     }
@@ -47,6 +49,8 @@ pub(super) fn one_of(what: &str, text: &str, known: &[&'static str]) -> Result<&
 
 /// Words as they are: arguments, user names.
 impl Item for String {
+    const WHAT: &'static str = "words";
+
     fn parse_line(text: &str) -> Result<Vec<Self>> {
         words::split(text).map_err(|rule| invalid("list", text, rule))
     }
@@ -57,6 +61,8 @@ impl Item for String {
 pub(super) struct Variable(pub(super) String, pub(super) String);
 
 impl Item for Variable {
+    const WHAT: &'static str = "NAME=VALUE words";
+
     fn parse_line(text: &str) -> Result<Vec<Self>> {
         let words = String::parse_line(text)?;
         let pairs = words.iter().map(|word| {
@@ -78,6 +84,8 @@ fn is_variable(name: &str) -> bool {
 pub(super) struct UserName(pub(super) String);
 
 impl Form for UserName {
+    const WHAT: &'static str = "user name or number";
+
     fn parse(text: &str) -> Result<Self> {
         let forbidden = |c: char| c.is_whitespace() || c.is_control() || matches!(c, ':' | '/');
         if text.contains(forbidden) || text.starts_with('-') {
@@ -92,12 +100,16 @@ impl Form for UserName {
 pub(super) struct InnerPath(pub(super) String);
 
 impl Form for InnerPath {
+    const WHAT: &'static str = "absolute path";
+
     fn parse(text: &str) -> Result<Self> {
         absolute(text).map(Self)
     }
 }
 
 impl Item for InnerPath {
+    const WHAT: &'static str = "absolute path";
+
     fn parse_line(text: &str) -> Result<Vec<Self>> {
         absolute(text).map(|path| vec![Self(path)])
     }
@@ -123,6 +135,8 @@ pub(super) struct PivotRoot {
 }
 
 impl Form for PivotRoot {
+    const WHAT: &'static str = "NEW[:OLD]";
+
     fn parse(text: &str) -> Result<Self> {
         let (new, old) = match text.split_once(':') {
             Some((new, old)) => (new, Some(absolute(old)?)),
@@ -134,18 +148,24 @@ impl Form for PivotRoot {
 }
 
 impl Item for CapSet {
+    const WHAT: &'static str = "capabilities or all";
+
     fn parse_line(text: &str) -> Result<Vec<Self>> {
         text.parse().map(|set| vec![set])
     }
 }
 
 impl Form for Signal {
+    const WHAT: &'static str = "signal";
+
     fn parse(text: &str) -> Result<Self> {
         text.parse()
     }
 }
 
 impl Form for MachineName {
+    const WHAT: &'static str = "host name";
+
     fn parse(text: &str) -> Result<Self> {
         text.parse()
             .map_err(|_| invalid("host name", text, "expected letters, digits, - and ."))
@@ -157,6 +177,8 @@ impl Form for MachineName {
 pub(super) struct MachineId(pub(super) String);
 
 impl Form for MachineId {
+    const WHAT: &'static str = "machine id";
+
     fn parse(text: &str) -> Result<Self> {
         let valid = parse_id(text).is_some();
         valid.then(|| Self(text.to_owned())).ok_or_else(|| {
@@ -172,6 +194,8 @@ impl Form for MachineId {
 /// Words of `PrivateUsers=` beside those of the option: `yes` is the image's own range, which `pick`
 /// begins with, and `identity` the host's ids in a namespace.
 impl Form for PrivateUsers {
+    const WHAT: &'static str = "no, yes, pick, identity or BASE[:RANGE]";
+
     fn parse(text: &str) -> Result<Self> {
         let digits = text.starts_with(|c: char| c.is_ascii_digit());
         match (text, truth(text).filter(|_| !digits)) {
@@ -190,6 +214,8 @@ impl Form for PrivateUsers {
 }
 
 impl Form for Ownership {
+    const WHAT: &'static str = "off, chown, map or auto";
+
     fn parse(text: &str) -> Result<Self> {
         match (text, truth(text)) {
             (_, Some(true)) => Ok(Self::Auto),

@@ -175,7 +175,7 @@ fn what_runs_is_the_files_choice_only_if_it_outranks_the_verb() {
     let command = ["sh", "-c", "true"].map(str::to_owned).to_vec();
     let as_pid1 = false;
     assert_eq!(mode, Mode::Run { command, as_pid1 });
-    let said = ["boot", "as-pid2"].map(str::to_owned);
+    let said = ["boot", "pid1"].map(str::to_owned);
     let mut request = boot();
     let mut all = read(text);
     Choice::default()
