@@ -25,7 +25,6 @@ deps:
 
 # Proc macros and build scripts run on the host and cannot be static: --target keeps them apart.
 release:
-	LIBSECCOMP_LINK_TYPE=static LIBSECCOMP_LIB_PATH=$$(tests/run/libdir) \
 	RUSTFLAGS='-C target-feature=+crt-static' \
 	$(CARGO) build --release --locked --package nsrun --target $(TRIPLE)
 	@echo "built $(RELEASE)"

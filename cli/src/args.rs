@@ -2,14 +2,18 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::cmd::attach::AttachArgs;
+use crate::cmd::background::StartArgs;
 use crate::cmd::boot::BootArgs;
 use crate::cmd::cat::CatArgs;
 use crate::cmd::completions::CompletionsArgs;
 use crate::cmd::config::ConfigArgs;
+use crate::cmd::control::{IsRunningArgs, KillArgs, NamesArgs, WaitArgs};
 use crate::cmd::edit::EditArgs;
 use crate::cmd::exec::ExecArgs;
 use crate::cmd::import::{ImportArgs, ImportFsArgs};
 use crate::cmd::list::ListArgs;
+use crate::cmd::logs::LogsArgs;
 use crate::cmd::man::ManArgs;
 use crate::cmd::run::RunArgs;
 use crate::cmd::status::StatusArgs;
@@ -23,9 +27,10 @@ Examples:
   nsrun exec web -- systemctl status
   nsrun stop web
 
-Exit status: 0 done, 1 failed, 2 usage, 3 no such machine or image, 4 busy, 5 the host lacks
-something, 6 bad input. `run` and `exec` give the command's, 125 if nsrun itself failed, 126 if
-the command cannot be executed, 127 if there is no such command; `boot` gives the system's.";
+Exit status: 0 done, 1 failed, 2 usage, 3 no such machine, image or file, 4 busy, 5 the host
+lacks something, 6 bad input. `run` and `exec` give the command's, 125 if nsrun itself failed,
+126 if the command cannot be executed, 127 if there is no such command; `boot` gives the
+system's.";
 
 /// Boot NixOS and other systemd images in containers, on any Linux host
 #[derive(Debug, Parser)]
@@ -39,6 +44,10 @@ pub struct Cli {
     /// Options that every verb takes.
     #[command(flatten)]
     pub globals: GlobalArgs,
+
+    /// This process is the supervisor that `start` has started.
+    #[arg(long, hide = true)]
+    pub supervise: bool,
 
     /// What to do.
     #[command(subcommand)]
@@ -57,6 +66,8 @@ pub enum Command {
     ImportFs(ImportFsArgs),
     /// Boot an image in the foreground
     Boot(BootArgs),
+    /// Boot an image in the background
+    Start(StartArgs),
     /// Run one command in an image
     Run(RunArgs),
     /// Run a command in a running machine
@@ -65,6 +76,10 @@ pub enum Command {
     List(ListArgs),
     /// Show what is known of a machine
     Status(StatusArgs),
+    /// Connect the terminal to the console of a machine in the background
+    Attach(AttachArgs),
+    /// Show what a machine in the background wrote to its console
+    Logs(LogsArgs),
     /// Stop a machine
     Stop(StopArgs),
     /// Print the settings files of machines
@@ -76,6 +91,22 @@ pub enum Command {
     Edit(EditArgs),
     /// Show what the settings files of a machine come to
     Config(ConfigArgs),
+    /// Ask machines to power off, without waiting for them
+    Poweroff(NamesArgs),
+    /// Ask machines to reboot
+    Reboot(NamesArgs),
+    /// End machines at once
+    Terminate(NamesArgs),
+    /// Send a signal to machines
+    Kill(KillArgs),
+    /// Stop all processes of machines where they are
+    Pause(NamesArgs),
+    /// Let the processes of paused machines go on
+    Resume(NamesArgs),
+    /// Wait until machines have ended
+    Wait(WaitArgs),
+    /// Tell whether a machine runs, also by the exit status
+    IsRunning(IsRunningArgs),
     /// Write the manual pages
     #[command(hide = true)]
     Man(ManArgs),

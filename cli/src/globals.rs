@@ -49,6 +49,8 @@ pub struct Globals {
     pub json: bool,
     /// Nothing but errors is printed.
     pub quiet: bool,
+    /// This process is a machine's supervisor in the background.
+    pub supervise: bool,
 }
 
 impl GlobalArgs {
@@ -58,6 +60,7 @@ impl GlobalArgs {
             dirs: Dirs::new(self.image_root.as_deref(), self.state_root.as_deref()),
             json: self.json,
             quiet: self.quiet,
+            supervise: false,
         }
     }
 }

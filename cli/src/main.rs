@@ -17,7 +17,11 @@ use clap::Parser;
 fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
     match args::Cli::try_parse_from(&words) {
-        Ok(cli) => cmd::dispatch(&cli.command, &cli.globals.resolve()),
+        Ok(cli) => {
+            let mut globals = cli.globals.resolve();
+            globals.supervise = cli.supervise;
+            cmd::dispatch(&cli.command, &globals)
+        }
         Err(error) => usage::explain(&error, &words),
     }
 }

@@ -61,9 +61,10 @@ impl Progress {
             }
             Shown::Lines { what, tenths } => {
                 let now = tenths_of(done, total);
-                if now > *tenths {
-                    *tenths = now;
-                    report::note(format_args!("{what}: {}%", now * 10));
+                // A log is read by tenths, also when a busy machine takes two of them at once.
+                while *tenths < now {
+                    *tenths += 1;
+                    report::note(format_args!("{what}: {}%", *tenths * 10));
                 }
             }
         }

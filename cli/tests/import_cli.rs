@@ -80,17 +80,32 @@ fn the_name_is_the_files() {
 }
 
 #[test]
+fn a_nixos_tarball_needs_no_name() {
+    let place = Place::new();
+    let file = "nixos-system-x86_64-linux.tar.xz";
+    fs::rename(place.path().join("web.tar.xz"), place.path().join(file)).unwrap();
+    let image = place.path().join("images/nixos-system-x86-64-linux");
+    let notice = "the image is called nixos-system-x86-64-linux: 'nixos-system-x86_64-linux' is \
+                  no machine's name";
+    for (words, told) in [(&["import"][..], true), (&["--quiet", "import"], false)] {
+        let output = place.nsrun(&[words, &[file]].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let first = text(&output.stderr).lines().next();
+        assert_eq!(first == Some(notice), told, "{first:?}");
+        fs::remove_dir_all(&image).unwrap();
+    }
+    // What the user says is not changed.
+    let named = ["import", file, "x86_64"];
+    place.fails(&named, 2, "invalid machine name 'x86_64'");
+}
+
+#[test]
 fn a_file_that_names_no_machine_needs_a_name() {
     let place = Place::new();
-    let file = place.path().join("nixos-system-x86_64-linux.tar.xz");
-    fs::rename(place.path().join("web.tar.xz"), file).unwrap();
-    let args = ["import", "nixos-system-x86_64-linux.tar.xz"];
-    place.fails(&args, 2, "invalid machine name 'nixos-system-x86_64-linux'");
-    place.fails(
-        &args,
-        2,
-        "hint: give a name: nsrun import nixos-system-x86_64-linux.tar.xz NAME",
-    );
+    fs::rename(place.path().join("web.tar.xz"), place.path().join("_.tar")).unwrap();
+    let args = ["import", "_.tar"];
+    place.fails(&args, 2, "invalid machine name '_'");
+    place.fails(&args, 2, "hint: give a name: nsrun import _.tar NAME");
     place.fails(&["import", "-"], 2, "the image has no name");
     assert!(
         place
@@ -168,7 +183,8 @@ fn on_a_terminal_there_is_a_bar_that_goes_away() {
 #[test]
 fn each_kind_of_failure_has_its_status() {
     let place = Place::new();
-    place.fails(&["import", "missing.tar"], 1, "no such file or directory");
+    place.fails(&["import", "missing.tar"], 3, "no such file or directory");
+    place.fails(&["import-fs", "missing"], 3, "no such file or directory");
     place.fails(
         &["import", "web.tar.xz", "a/b"],
         2,

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::name::MachineName;
+
 /// The image root that machinectl uses too.
 pub const IMAGE_ROOT: &str = "/var/lib/machines";
 
@@ -55,6 +57,12 @@ impl Dirs {
     #[must_use]
     pub fn lib(&self) -> &Path {
         &self.lib
+    }
+
+    /// Where the output of a machine in the background is kept.
+    #[must_use]
+    pub fn console_log(&self, name: &MachineName) -> PathBuf {
+        self.lib.join("consoles").join(format!("{name}.log"))
     }
 }
 

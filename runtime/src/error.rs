@@ -11,7 +11,7 @@ pub enum Kind {
     Failed,
     /// The arguments contradict each other or are malformed.
     Usage,
-    /// There is no machine or image of that name.
+    /// There is no machine or image of that name, or no file to import.
     NotFound,
     /// The name, image or range is in use.
     Busy,

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod candidates;
+mod etc_lock;
 mod lease;
 
 use std::fmt;

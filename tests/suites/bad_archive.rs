@@ -369,8 +369,7 @@ fn what_cannot_be_read_is_told_with_its_path() {
     let sandbox = Sandbox::new();
     let missing = sandbox.dir().join("missing.tar");
     let missing = missing.to_str().must("name a file");
-    let done = sandbox.nsrun(&["import", missing, "x"]);
-    assert_ne!(done.status, 0);
+    let done = sandbox.nsrun(&["import", missing, "x"]).expect_status(3);
     let _ = done
         .expect_stderr("missing.tar")
         .expect_stderr("no such file");

@@ -67,7 +67,8 @@ fn module(path: &str) -> String {
 /// Whether `name` is a suite, a module of the runtime, or a test in one of them.
 fn is_test(name: &str) -> bool {
     let (place, last) = name.rsplit_once("::").must("split the name");
-    let suite = workspace().join(format!("tests/suites/{place}.rs"));
+    let file = format!("tests/suites/{}.rs", place.replace("::", "/"));
+    let suite = workspace().join(file);
     let text = if suite.exists() {
         read(&suite)
     } else {

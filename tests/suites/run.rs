@@ -6,6 +6,7 @@ use std::process::Stdio;
 use nsrun_tests::done::{Running, run_with_input};
 use nsrun_tests::facts::Facts;
 use nsrun_tests::{Console, Done, Must, Sandbox, patience, wait_until};
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
 use rustix::process::Signal;
 
 const PROBE: &str = "/sbin/init";
@@ -169,6 +170,26 @@ fn what_is_written_to_the_root_stays_unless_it_is_read_only() {
         0,
         "the tree is not shifted"
     );
+}
+
+#[test]
+fn a_tree_on_a_read_only_file_system_needs_the_option_and_says_so() {
+    let sandbox = Sandbox::new();
+    let disk = sandbox.dir().join("disk");
+    std::fs::create_dir(&disk).must("make a mount point");
+    mount("tmpfs", &disk, "tmpfs", MountFlags::empty(), None).must("mount a tmpfs");
+    let tree = disk.join(sandbox.name("tree"));
+    nsrun_tests::tiny::build(&tree, &[]);
+    mount_remount(&disk, MountFlags::RDONLY, "").must("make the tmpfs read-only");
+    let tree = tree.to_str().must("name a tree");
+    let refused = probe(&sandbox, &[], tree, &["exit", "0"]);
+    let done = probe(&sandbox, &["--read-only"], tree, &["exit", "0"]);
+    unmount(&disk, UnmountFlags::empty()).must("unmount the tmpfs");
+    let _ = refused
+        .expect_status(125)
+        .expect_stderr("read-only file system")
+        .expect_stderr("--read-only");
+    let _ = done.success();
 }
 
 #[test]

@@ -86,6 +86,20 @@ fn controllers_reach_the_payload() {
 }
 
 #[test]
+fn a_start_that_fails_leaves_nothing_for_the_next_command() {
+    if !is_systemd() {
+        skip!("PID 1 of this host is not systemd");
+    }
+    let sandbox = Sandbox::new();
+    let image = sandbox.tiny("failing", &[READY]);
+    let done = sandbox
+        .nsrun(&["run", &image, "--", "/nowhere"])
+        .expect_status(127);
+    let machines = fs::read_dir(sandbox.state_root().join("run/machines"));
+    assert_eq!(machines.must("list machines").count(), 0, "{done}");
+}
+
+#[test]
 fn a_stop_of_the_unit_stops_the_machine() {
     if !is_systemd() {
         skip!("PID 1 of this host is not systemd");

@@ -96,8 +96,9 @@ pub(crate) fn run(args: &ImportArgs, globals: &Globals) -> Result<()> {
                 .hint("pipe it: ... | nsrun import - NAME"),
         );
     }
+    let Named { name, notice } = name(&args.file, args.name.as_deref(), "import")?;
     let request = Request {
-        name: name(&args.file, args.name.as_deref(), "import")?,
+        name,
         source,
         limits: Limits {
             ratio: args.max_ratio,
@@ -106,7 +107,7 @@ pub(crate) fn run(args: &ImportArgs, globals: &Globals) -> Result<()> {
         },
         sync: !args.limits.no_sync,
     };
-    carry_out(&request, globals)
+    carry_out(&request, notice, globals)
 }
 
 /// Imports a directory.
@@ -114,16 +115,20 @@ pub(crate) fn run(args: &ImportArgs, globals: &Globals) -> Result<()> {
 /// # Errors
 /// Those of [`import::import`], and [`Kind::Usage`] if there is no name.
 pub(crate) fn run_fs(args: &ImportFsArgs, globals: &Globals) -> Result<()> {
+    let Named { name, notice } = name(&args.directory, args.name.as_deref(), "import-fs")?;
     let request = Request {
-        name: name(&args.directory, args.name.as_deref(), "import-fs")?,
+        name,
         source: Source::Directory(args.directory.clone()),
         limits: args.limits.limits(),
         sync: !args.limits.no_sync,
     };
-    carry_out(&request, globals)
+    carry_out(&request, notice, globals)
 }
 
-fn carry_out(request: &Request, globals: &Globals) -> Result<()> {
+fn carry_out(request: &Request, notice: Option<String>, globals: &Globals) -> Result<()> {
+    if let Some(notice) = notice.filter(|_| !globals.quiet) {
+        report::note(notice);
+    }
     let mut progress = Progress::of_import(&request.name, globals.quiet);
     let report = import::import(&globals.dirs, request, &mut progress)?;
     progress.finish();
@@ -152,9 +157,20 @@ fn summary(report: &Report) -> String {
     )
 }
 
-fn name(source: &Path, given: Option<&str>, verb: &str) -> Result<MachineName> {
+/// The name that an image gets.
+#[derive(Debug)]
+struct Named {
+    name: MachineName,
+    /// What to tell the user if it is not the one that the source suggests.
+    notice: Option<String>,
+}
+
+fn name(source: &Path, given: Option<&str>, verb: &str) -> Result<Named> {
     match given {
-        Some(name) => name.parse(),
+        Some(name) => Ok(Named {
+            name: name.parse()?,
+            notice: None,
+        }),
         None => default_name(source).map_err(|error| {
             error.hint(format!(
                 "give a name: nsrun {verb} {} NAME",
@@ -164,13 +180,26 @@ fn name(source: &Path, given: Option<&str>, verb: &str) -> Result<MachineName> {
     }
 }
 
-/// The file's name without the suffix of archives.
-fn default_name(file: &Path) -> Result<MachineName> {
+/// The file's name without the suffix of archives. NixOS calls its tarballs after systems such as
+/// `x86_64-linux`, and host names have no `_`: there and in place of whatever else they do not
+/// have is a `-`.
+fn default_name(file: &Path) -> Result<Named> {
     let unnamed = || Error::new(Kind::Usage, "the image has no name");
     let name = file.file_name().and_then(|name| name.to_str());
     let name = name.filter(|&name| name != "-").ok_or_else(unnamed)?;
     let stem = SUFFIXES.iter().find_map(|suffix| name.strip_suffix(suffix));
-    stem.unwrap_or(name).parse()
+    let stem = stem.unwrap_or(name);
+    let invalid = match stem.parse() {
+        Ok(name) => return Ok(Named { name, notice: None }),
+        Err(error) => error,
+    };
+    let dashed = stem.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', "-");
+    let name = MachineName::cleaned(&dashed).ok_or(invalid)?;
+    let stem = stem.escape_debug();
+    let notice = Some(format!(
+        "the image is called {name}: '{stem}' is no machine's name"
+    ));
+    Ok(Named { name, notice })
 }
 
 /// A number of bytes with an optional suffix of the powers of 1024.
@@ -204,13 +233,34 @@ mod tests {
             ("web.tar.gz.tar", "web.tar.gz"),
             ("plain", "plain"),
         ] {
-            assert_eq!(default_name(Path::new(file)).unwrap().as_str(), name);
+            let named = default_name(Path::new(file)).unwrap();
+            assert_eq!((named.name.as_str(), named.notice), (name, None));
         }
     }
 
     #[test]
-    fn a_file_whose_name_is_no_machines_name_needs_one() {
-        for file in ["nixos-system-x86_64-linux.tar.xz", "-", "/", ".tar"] {
+    fn what_no_name_may_hold_becomes_a_dash_and_is_told() {
+        for (file, name) in [
+            (
+                "nixos-system-x86_64-linux.tar.xz",
+                "nixos-system-x86-64-linux",
+            ),
+            ("_web_.tar", "web"),
+            ("my image.tar", "my-image"),
+            ("b\u{e4}r.tar", "b-r"),
+            ("-web..tar", "web"),
+        ] {
+            let named = default_name(Path::new(file)).unwrap();
+            assert_eq!(named.name.as_str(), name, "{file}");
+            let notice = named.notice.unwrap();
+            let wanted = format!("the image is called {name}: '");
+            assert!(notice.starts_with(&wanted), "{notice}");
+        }
+    }
+
+    #[test]
+    fn a_file_whose_name_has_nothing_of_a_machines_name_needs_one() {
+        for file in ["-", "/", ".tar", "_.tar", "\u{e4}.tar"] {
             let error = default_name(Path::new(file)).unwrap_err();
             assert_eq!(error.kind(), Kind::Usage, "{file}");
         }

@@ -1,13 +1,17 @@
 //! The verbs, one module each.
 
+pub mod attach;
+pub mod background;
 pub mod boot;
 pub mod cat;
 pub mod completions;
 pub mod config;
+pub mod control;
 pub mod edit;
 pub mod exec;
 pub mod import;
 pub mod list;
+pub mod logs;
 pub mod machine_args;
 pub mod man;
 pub mod run;
@@ -39,16 +43,27 @@ pub fn dispatch(command: &Command, globals: &Globals) -> ExitCode {
 fn carry_out(command: &Command, globals: &Globals) -> Result<ExitCode> {
     match command {
         Command::Boot(args) => return boot::run(args, globals),
+        Command::Start(args) => return background::run(args, globals),
         Command::Run(args) => return run::run(args, globals),
         Command::Exec(args) => return exec::run(args, globals),
         Command::Import(args) => import::run(args, globals),
         Command::ImportFs(args) => import::run_fs(args, globals),
         Command::List(args) => list::run(args, globals),
         Command::Status(args) => status::run(args, globals),
+        Command::Attach(args) => attach::run(args, globals),
+        Command::Logs(args) => logs::run(args, globals),
         Command::Stop(args) => stop::run(args, globals),
         Command::Cat(args) => cat::run(args, globals),
         Command::Edit(args) => edit::run(args, globals),
         Command::Config(args) => config::run(args, globals),
+        Command::Poweroff(args) => control::power_off(args, globals),
+        Command::Reboot(args) => control::reboot(args, globals),
+        Command::Terminate(args) => control::terminate(args, globals),
+        Command::Kill(args) => control::kill(args, globals),
+        Command::Pause(args) => control::pause(args, globals),
+        Command::Resume(args) => control::resume(args, globals),
+        Command::Wait(args) => control::wait(args, globals),
+        Command::IsRunning(args) => return control::is_running(args, globals),
         Command::Man(args) => man::run(args),
         Command::Completions(args) => completions::run(args),
     }

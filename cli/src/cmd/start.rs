@@ -34,6 +34,7 @@ pub fn run_in(
     }
     let options = StartOptions {
         allow_unsafe_root: args.allow_unsafe_root,
+        background: globals.supervise,
     };
     let mut progress = None;
     let outcome = machine::start(&request, &globals.dirs, options, &mut |event| match event {

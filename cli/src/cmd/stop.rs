@@ -9,7 +9,7 @@ use crate::globals::Globals;
 use crate::report;
 
 /// A year: what is asked for in seconds is not meant to be longer.
-const LONGEST: u64 = 365 * 24 * 60 * 60;
+pub(super) const LONGEST: u64 = 365 * 24 * 60 * 60;
 
 #[derive(clap::Args, Debug)]
 pub struct StopArgs {

@@ -34,5 +34,5 @@ mod tests;
 pub use host::{Host, Layout, Mount, Placement};
 pub use leaf::Leaf;
 pub use machine::MachineCgroup;
-pub use scope::{Scope, sweep};
+pub use scope::{Scope, sweep, sweep_own};
 pub use stats::Stats;

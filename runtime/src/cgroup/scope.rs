@@ -1,5 +1,6 @@
 //! The owner of a machine's cgroup.
 
+use std::io;
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use rustix::io::Errno;
 
 use super::dir::Dir;
 use super::home::{Home, SLICE, remove_slice};
-use super::host::Host;
+use super::host::{Host, Placement};
 use super::machine::{MachineCgroup, remove_payload};
 use super::{place, tree};
 use crate::error::{Context, Error, Kind, Result};
@@ -131,19 +132,55 @@ impl Drop for Scope {
 /// [`Kind::Busy`] if a process does not end until `deadline`; [`Kind::BadInput`] if the
 /// path is not that of a machine's scope.
 pub fn sweep(path: &Path, host: &Host, deadline: Instant) -> Result<()> {
-    let what = || format!("remove cgroup {}", path.display());
-    let (Some(parent), Some(name), true) = (
-        path.parent(),
-        path.file_name().and_then(|name| name.to_str()),
-        place::is_scope(path),
-    ) else {
-        let what = format!("{} is not the cgroup of a machine", path.display());
-        return Err(Error::new(Kind::BadInput, what));
-    };
-    if let Some(machine) = MachineCgroup::open(path)? {
-        machine.kill()?;
-        remove_payload(&machine.dir, deadline).cannot(what)?;
+    end_payload(path, deadline)?;
+    remove_scope(path, host, deadline)
+}
+
+/// The same for the machine of this process, which may be in the scope itself. There is
+/// no way out of a scope of systemd's: that one is done with when nobody else is in it, since
+/// systemd removes it when this process ends.
+///
+/// # Errors
+/// As [`sweep`].
+pub fn sweep_own(path: &Path, host: &Host, deadline: Instant) -> Result<()> {
+    end_payload(path, deadline)?;
+    let ends_with_us = matches!(host.placement(), Ok(Placement::Transient(_)));
+    if ends_with_us && holds_only_us(path) {
+        return Ok(());
     }
+    remove_scope(path, host, deadline)
+}
+
+fn end_payload(path: &Path, deadline: Instant) -> Result<()> {
+    split(path)?;
+    let Some(machine) = MachineCgroup::open(path)? else {
+        return Ok(());
+    };
+    machine.kill()?;
+    remove_payload(&machine.dir, deadline).cannot(|| format!("remove cgroup {}", path.display()))
+}
+
+/// The directory that a machine's scope is in, and the scope's name there.
+fn split(path: &Path) -> Result<(&Path, &str)> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    match (path.parent(), name) {
+        (Some(parent), Some(name)) if place::is_scope(path) => Ok((parent, name)),
+        _ => {
+            let what = format!("{} is not the cgroup of a machine", path.display());
+            Err(Error::new(Kind::BadInput, what))
+        }
+    }
+}
+
+fn holds_only_us(scope: &Path) -> bool {
+    let scope = Dir::open(scope).map_err(io::Error::from);
+    let pids = scope.and_then(|scope| tree::processes(&scope));
+    pids.is_ok_and(|pids| pids == [rustix::process::getpid()])
+}
+
+fn remove_scope(path: &Path, host: &Host, deadline: Instant) -> Result<()> {
+    let what = || format!("remove cgroup {}", path.display());
+    let (parent, name) = split(path)?;
     let parent = match Dir::open(parent) {
         Err(Errno::NOENT | Errno::NODEV) => return Ok(()),
         opened => opened.cannot(what)?,

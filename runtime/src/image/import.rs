@@ -108,7 +108,8 @@ pub trait Progress {
 /// # Errors
 /// [`Kind::BadInput`] if the source is damaged, hostile or no archive, [`Kind::Busy`] if
 /// the name is taken or being imported, [`Kind::HostLacks`] without root or if the image
-/// root is open to others, [`Kind::Failed`] if the host fails, by lack of space for one.
+/// root is open to others, [`Kind::NotFound`] if there is no such source, [`Kind::Failed`]
+/// if the host fails, by lack of space for one.
 pub fn import(dirs: &Dirs, request: &Request, progress: &mut dyn Progress) -> Result<Report> {
     carry_out(dirs, request, progress)
         .cannot(|| format!("import {} as {}", request.source, request.name))
@@ -155,7 +156,15 @@ fn claim(root: &ImageRoot, name: &MachineName) -> Result<LockFile> {
 
 fn open(source: &Source) -> Result<(OwnedFd, Option<u64>)> {
     let file = match source {
-        Source::Archive(path) | Source::Directory(path) => File::open(path).cannot(|| "open it")?,
+        Source::Archive(path) | Source::Directory(path) => {
+            let file = File::open(path);
+            let missing = matches!(&file, Err(e) if e.kind() == io::ErrorKind::NotFound);
+            let file = file.cannot(|| "open it");
+            file.map_err(|error| match missing {
+                true => error.kinded(Kind::NotFound),
+                false => error,
+            })?
+        }
         Source::StandardInput => {
             let fd = io::stdin().as_fd().try_clone_to_owned();
             File::from(fd.cannot(|| "open it")?)

@@ -120,7 +120,15 @@ impl ImageLocks {
     }
 
     fn require(&self, path: &Path, taken: io::Result<Option<LockFile>>) -> Result<LockFile> {
-        let taken = taken.cannot(|| format!("lock {}", path.display()))?;
+        let read_only = matches!(&taken, Err(e) if e.raw_os_error() == Some(libc::EROFS));
+        let taken = taken.cannot(|| format!("lock {}", path.display()));
+        let taken = taken.map_err(|error| match read_only {
+            true => error.hint(
+                "an image on a read-only file system starts with --read-only, its owners left as \
+                 they are",
+            ),
+            false => error,
+        })?;
         taken.ok_or_else(|| {
             let what = format!("image {} is in use", self.image.display());
             Error::new(Kind::Busy, what).hint("stop the machine that runs from it first")

@@ -5,9 +5,8 @@ use crate::device_policy::{DevicePolicy, Rule};
 use crate::error::{Error, Kind, Result};
 use crate::plan::Plan;
 
-/// Takes from the payload the devices that it does not need; says so if only the user namespace
-/// does.
-pub(super) fn restrict(scope: &Scope, plan: &Plan, shifted: bool) -> Result<Option<String>> {
+/// Takes from the payload the devices that it does not need. Nothing else could: ADR 10.
+pub(super) fn restrict(scope: &Scope, plan: &Plan) -> Result<()> {
     let mut policy = DevicePolicy::closed();
     for device in &plan.devices {
         policy = policy.and(match device.to_bytes() {
@@ -15,18 +14,28 @@ pub(super) fn restrict(scope: &Scope, plan: &Plan, shifted: bool) -> Result<Opti
             _ => Rule::TUN,
         });
     }
-    match scope.restrict_devices(&policy) {
-        Ok(()) => Ok(None),
-        // Nobody but the owner of the initial user namespace can make device nodes.
-        Err(error) if shifted => Ok(Some(format!("{error}; the user namespace has to do"))),
-        // CAP_SYS_ADMIN would undo whatever mount option took the policy's place.
-        Err(error) => Err(refuse(error)),
-    }
+    scope.restrict_devices(&policy).map_err(refuse)
 }
 
 fn refuse(error: Error) -> Error {
-    let what = "without a user namespace the payload could use every device of the host";
-    Error::new(Kind::HostLacks, what)
-        .because(error)
-        .hint("leave --private-users at its default")
+    let what = "the payload could use devices of the host";
+    Error::new(Kind::HostLacks, what).because(error).hint(
+        "let nsrun load the policy: the kernel needs CONFIG_CGROUP_BPF, nsrun CAP_BPF or \
+         CAP_SYS_ADMIN, and a container around nsrun a filter that allows bpf(2)",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_refusal_tells_what_the_policy_takes() {
+        let cause = Error::new(Kind::HostLacks, "cannot restrict devices").hint("inner");
+        let error = refuse(cause);
+        assert_eq!(error.kind(), Kind::HostLacks);
+        assert!(error.to_string().ends_with(": cannot restrict devices"));
+        let hint = error.advice().unwrap();
+        assert!(hint.contains("CONFIG_CGROUP_BPF") && hint.contains("CAP_BPF"));
+    }
 }

@@ -67,9 +67,26 @@ impl state::Host for Cgroups {
         }
     }
 
+    fn is_frozen(&self, cgroup: &Path) -> Result<bool> {
+        let Some(path) = self.absolute(cgroup) else {
+            return Ok(false);
+        };
+        match MachineCgroup::open(&path)? {
+            Some(machine) => machine.frozen(),
+            None => Ok(false),
+        }
+    }
+
     fn end_cgroup(&self, cgroup: &Path) -> Result<()> {
         match self.absolute(cgroup) {
             Some(path) => cgroup::sweep(&path, &self.0, Instant::now() + PATIENCE),
+            None => Ok(()),
+        }
+    }
+
+    fn end_own_cgroup(&self, cgroup: &Path) -> Result<()> {
+        match self.absolute(cgroup) {
+            Some(path) => cgroup::sweep_own(&path, &self.0, Instant::now() + PATIENCE),
             None => Ok(()),
         }
     }

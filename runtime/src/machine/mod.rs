@@ -4,6 +4,9 @@
 //! the reverse order of their making. What a killed supervisor leaves is found through its list
 //! of residues by the next command.
 
+mod background;
+mod console_logs;
+mod control;
 mod devices;
 mod explain;
 mod host;
@@ -14,9 +17,14 @@ mod run;
 mod start;
 mod stop;
 mod view;
+mod viewers;
 
+pub use self::background::{Started, Until, start_in_background};
+pub use self::console_logs::{Follow, console_log};
+pub use self::control::{Whom, kill, pause, power_off, reboot, resume, state, wait};
 pub use self::explain::{Explanation, explain};
 pub(crate) use self::host::Cgroups;
 pub use self::start::{Event, StartOptions, start};
 pub use self::stop::{StopOptions, Stopped, stop};
 pub use self::view::{Detail, Listing, Process, Summary, list, status};
+pub use self::viewers::attach;

@@ -28,7 +28,6 @@ pub(super) struct Machine<'a> {
     pub(super) range: Option<Range>,
     /// How the image's mount shows owners.
     pub(super) map: IdMap,
-    pub(super) warn: &'a mut dyn FnMut(&str),
     pub(super) store: Store,
     pub(super) record: Record,
 }
@@ -40,6 +39,7 @@ impl Machine<'_> {
         let payload = self.scope.payload().try_clone_to_owned();
         let payload = payload.cannot(|| "duplicate the descriptor of the cgroup")?;
         let launched = launch::launch(&script, self.root, payload, self)?;
+        session.speak_to_log();
         self.supervise(launched, session)
     }
 
@@ -127,9 +127,7 @@ impl launch::Host for Machine<'_> {
     fn cgroup(&mut self) -> Result<()> {
         let owner = self.range.map_or(0, Range::base);
         self.scope.delegate(owner, owner)?;
-        if let Some(warning) = devices::restrict(&self.scope, &self.plan, self.range.is_some())? {
-            (self.warn)(&warning);
-        }
+        devices::restrict(&self.scope, &self.plan)?;
         if self.plan.boots {
             self.scope.enter_supervisor()?;
         }

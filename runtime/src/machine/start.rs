@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::background;
 use super::explain::prepare;
 use super::host::Cgroups;
 use super::owners;
@@ -17,7 +18,7 @@ use crate::ownership::Ownership;
 use crate::plan::{Console, Plan, Request};
 use crate::range::{PrivateUsers, Range};
 use crate::state::{Claim, Identity, Incarnation, Item, Record, Since, Store};
-use crate::supervise::{ConsoleMode, Outcome, Session};
+use crate::supervise::{ConsoleMode, Hub, Outcome, Session};
 
 /// How long the processes of an ended machine may take to disappear.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -27,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct StartOptions {
     /// The root directory need not be root's.
     pub allow_unsafe_root: bool,
+    /// The machine has no terminal: its console is served, and logged.
+    pub background: bool,
 }
 
 /// What the caller is told while a machine starts.
@@ -66,7 +69,11 @@ pub fn start(
     warnings.for_each(|warning| tell(Event::Warning(warning)));
     let cgroups = Arc::new(Cgroups::probe()?);
     // From here on signals wait until the machine can be told of them.
-    let mut session = Session::open(console_mode(&plan))?;
+    let mut session = if options.background {
+        Session::in_background(background::take_starter()?)?
+    } else {
+        Session::open(console_mode(&plan))?
+    };
     let store = Store::new(dirs, cgroups.clone());
     for swept in store.sweep_machines()? {
         if let Err(error) = swept.result {
@@ -81,6 +88,9 @@ pub fn start(
     }
     let mut claim = store.claim(&plan.machine)?;
     claim.lock_image(&ImageLocks::of(&plan.root)?, lock_mode(&plan))?;
+    if options.background {
+        session.serve(Hub::new(claim.path(), &dirs.console_log(&plan.machine))?);
+    }
     let (range, map) = owners::settle(&plan, &root, &mut claim, &mut session, tell)?;
     let mut scope = make_scope(&plan, cgroups.host(), &mut claim)?;
     if plan.boots {
@@ -90,7 +100,6 @@ pub fn start(
     let machine = Machine {
         range,
         map,
-        warn: &mut |text| tell(Event::Warning(text)),
         store,
         link: None,
         plan,

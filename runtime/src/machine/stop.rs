@@ -53,6 +53,7 @@ pub fn stop(dirs: &Dirs, name: &MachineName, options: StopOptions) -> Result<Sto
             return Err(absent(name));
         }
         State::Orphaned => return store.reconcile(name).map(|_| Stopped::Cleared),
+        State::Paused => resume(&machine, &cgroups)?,
         State::Starting | State::Running | State::Stopping => {}
     }
     if !options.kill && ask(&machine)? && ended(&store, name, options.timeout)? {
@@ -67,7 +68,7 @@ pub fn stop(dirs: &Dirs, name: &MachineName, options: StopOptions) -> Result<Sto
 }
 
 /// The machine, once it is known who supervises it: a start has the name before that.
-fn known(store: &Store, name: &MachineName) -> Result<Machine> {
+pub(super) fn known(store: &Store, name: &MachineName) -> Result<Machine> {
     let end = Instant::now() + CLEAR_UP;
     loop {
         let machine = store.machine(name)?.ok_or_else(|| absent(name))?;
@@ -79,13 +80,21 @@ fn known(store: &Store, name: &MachineName) -> Result<Machine> {
 }
 
 /// Has the supervisor climb its ladder: it knows whether PID 1 can be asked yet.
-fn ask(machine: &Machine) -> Result<bool> {
+pub(super) fn ask(machine: &Machine) -> Result<bool> {
     let Some(supervisor) = machine.supervisor()? else {
         return Ok(false);
     };
     supervisor
         .signal(libc::SIGTERM)
         .cannot(|| format!("signal the supervisor of machine {}", machine.name()))
+}
+
+/// Frozen, it would not hear that it is to stop.
+pub(super) fn resume(machine: &Machine, cgroups: &Cgroups) -> Result<()> {
+    match machine.record().map(|record| cgroups.open(record)) {
+        Some(cgroup) => cgroup?.map_or(Ok(()), |cgroup| cgroup.thaw()),
+        None => Ok(()),
+    }
 }
 
 /// Needs no answer from the supervisor, which may be stopped itself.
@@ -101,7 +110,7 @@ fn kill(machine: &Machine, cgroups: &Cgroups) -> Result<()> {
 }
 
 /// Waits until the supervisor has let go of the machine.
-fn ended(store: &Store, name: &MachineName, patience: Duration) -> Result<bool> {
+pub(super) fn ended(store: &Store, name: &MachineName, patience: Duration) -> Result<bool> {
     let end = Instant::now() + patience;
     loop {
         let Some(machine) = store.machine(name)? else {

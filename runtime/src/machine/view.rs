@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::facts::ImageRoot;
 use crate::name::MachineName;
 use crate::range::Range;
-use crate::state::{Machine, Record, State, Store};
+use crate::state::{Machine, State, Store};
 
 /// A machine in one row.
 #[derive(Clone, Debug, Serialize)]
@@ -108,7 +108,7 @@ pub fn status(dirs: &Dirs, name: &MachineName) -> Result<Detail> {
     let processes = record.map_or_else(Vec::new, |record| cgroups.processes(record));
     Ok(Detail {
         status: record.and_then(|record| record.status.clone()),
-        since: record.and_then(since),
+        since: record.and_then(|record| rfc3339(record.since.realtime_us)),
         leader: leader.map(|leader| process(leader.pid())),
         supervisor: machine.supervisor()?.map(|process| process.pid()),
         root: record.map(|record| record.root.clone()).unwrap_or_default(),
@@ -158,14 +158,12 @@ fn os(leader: i32) -> Option<String> {
     Some(escaped(value.trim().trim_matches(['"', '\''])))
 }
 
-fn since(record: &Record) -> Option<String> {
-    let microseconds = i64::try_from(record.since.realtime_us).ok()?;
-    let time = jiff::Timestamp::from_microsecond(microseconds).ok()?;
-    Some(
-        time.to_zoned_datetime(jiff::tz::TimeZone::system())
-            .strftime("%F %T %z")
-            .to_string(),
-    )
+/// A moment in microseconds since 1970, to the second and by the host's time zone.
+fn rfc3339(microseconds: u64) -> Option<String> {
+    let seconds = i64::try_from(microseconds / 1_000_000).ok()?;
+    let time = jiff::Timestamp::from_second(seconds).ok()?;
+    let local = time.to_zoned_datetime(jiff::tz::TimeZone::system());
+    Some(local.strftime("%FT%T%:z").to_string())
 }
 
 fn process(pid: i32) -> Process {
@@ -187,4 +185,19 @@ fn escaped(text: &str) -> String {
     cut.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_told_as_rfc_3339_has_it() {
+        let text = rfc3339(1_700_000_000_999_999).unwrap();
+        assert_eq!(text.len(), "2023-11-14T22:13:20+00:00".len(), "{text}");
+        assert_eq!((&text[10..11], &text[22..23]), ("T", ":"), "{text}");
+        let read: jiff::Timestamp = text.parse().unwrap();
+        assert_eq!(read.as_second(), 1_700_000_000);
+        assert_eq!(rfc3339(u64::MAX), None);
+    }
 }

@@ -1,7 +1,7 @@
 //! From request and facts to a plan. Pure: every fact was gathered before.
 
 use super::request::{Mode, Request, ResolvConf};
-use super::{Console, Network, Plan, env, limits};
+use super::{Console, Network, Plan, TTY_GID, env, limits};
 use crate::caps::{self, Isolation};
 use crate::error::{Error, Kind, Result};
 use crate::facts::{HostFacts, INITS, ImageFacts};
@@ -18,6 +18,7 @@ const MANAGER: &str = "systemd-nspawn";
 /// not go together.
 pub fn make(request: &Request, host: &HostFacts, image: &ImageFacts) -> Result<Plan> {
     let boots = matches!(request.mode, Mode::Boot { .. });
+    check_range(request.users)?;
     check_ownership(request.users, request.ownership)?;
     let network = request.network.unwrap_or(if boots {
         Network::Veth
@@ -29,6 +30,7 @@ pub fn make(request: &Request, host: &HostFacts, image: &ImageFacts) -> Result<P
     if boots && !image.has_os_release {
         warnings.push("the image has no os-release file: is it an operating system?".to_owned());
     }
+    warnings.extend(missing_ids(request.users).filter(|_| boots));
     if network == Network::Host && request.users == PrivateUsers::No {
         warnings.push(
             "with the host's users and the host's network the payload is root on the host's \
@@ -85,6 +87,35 @@ pub fn make(request: &Request, host: &HostFacts, image: &ImageFacts) -> Result<P
         proc_entries: host.proc_entries.clone(),
         limits,
         warnings,
+    })
+}
+
+/// Refuses a range that no payload can live in.
+fn check_range(users: PrivateUsers) -> Result<()> {
+    match users {
+        PrivateUsers::Fixed(range) if range.len() <= TTY_GID => {
+            let what = format!("cannot start a machine in the id range {range}: it is too small");
+            Err(Error::new(Kind::Usage, what).hint(format!(
+                "terminals belong to group {TTY_GID} (tty), so it takes {} ids at least",
+                TTY_GID + 1
+            )))
+        }
+        PrivateUsers::Fixed(range) => range.check_holdable(),
+        PrivateUsers::No | PrivateUsers::Pick => Ok(()),
+    }
+}
+
+/// What a system misses in a range that holds fewer than the ids of 16 bits.
+fn missing_ids(users: PrivateUsers) -> Option<String> {
+    let PrivateUsers::Fixed(range) = users else {
+        return None;
+    };
+    (range.len() < SIZE).then(|| {
+        format!(
+            "the system has no ids from {} on; it expects those up to 65535, of which 65534 is \
+             nobody",
+            range.len()
+        )
     })
 }
 
@@ -211,6 +242,30 @@ mod tests {
         assert!(check_ownership(PrivateUsers::No, Ownership::Chown).is_err());
         assert!(check_ownership(PrivateUsers::No, Ownership::Auto).is_ok());
         assert!(check_ownership(PrivateUsers::Pick, Ownership::Chown).is_ok());
+    }
+
+    #[test]
+    fn a_range_holds_the_terminals_group_and_can_be_held() {
+        let check = |base, len| check_range(PrivateUsers::Fixed(Range::new(base, len).unwrap()));
+        let error = check(655_360, TTY_GID).unwrap_err();
+        assert_eq!(error.kind(), Kind::Usage);
+        assert_eq!(
+            error.to_string(),
+            "cannot start a machine in the id range 655360:5: it is too small"
+        );
+        assert!(error.advice().unwrap().ends_with("6 ids at least"));
+        assert!(check(655_360, TTY_GID + 1).is_ok());
+        assert_eq!(check(0, u32::MAX).unwrap_err().kind(), Kind::Usage);
+        assert!(check_range(PrivateUsers::No).is_ok());
+    }
+
+    #[test]
+    fn a_system_is_told_which_ids_it_lacks() {
+        let missing = |len| missing_ids(PrivateUsers::Fixed(Range::new(655_360, len).unwrap()));
+        assert!(missing(1000).unwrap().contains("no ids from 1000 on"));
+        assert!(missing(SIZE - 1).is_some());
+        assert_eq!(missing(SIZE), None);
+        assert_eq!(missing_ids(PrivateUsers::Pick), None);
     }
 
     #[test]

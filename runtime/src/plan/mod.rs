@@ -21,6 +21,9 @@ use crate::name::MachineName;
 use crate::ownership::Ownership;
 use crate::range::PrivateUsers;
 
+/// The group of terminals in nearly every image, which devpts gives them to.
+pub(crate) const TTY_GID: u32 = 5;
+
 /// Whose network the payload sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Network {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::etc_lock::{self, EtcLock};
 use super::{Accounts, FIRST_BASE, LAST_BASE, Range, SIZE, candidates};
 use crate::error::{Context, Error, Kind, Result};
 use crate::lock::{LockFile, Mode, make_dir};
@@ -12,8 +13,8 @@ pub(crate) const LOCK_DIR: &str = "/run/systemd/nspawn-uid";
 
 const LOCK_DIR_MODE: u32 = 0o755;
 
-/// A wider fixed range is not locked: it would take a descriptor for each 65536 ids.
-const MOST_LOCKED: usize = 64;
+/// Blocks that one machine can hold: each takes two of the 1024 descriptors that a process has.
+const MOST_BLOCKS: usize = 64;
 
 /// The ranges of this host.
 #[derive(Clone, Debug)]
@@ -52,16 +53,19 @@ impl Ranges {
     /// [`super::owner_base`]. Before a range's lock file is made, `intend` is told of it.
     ///
     /// # Errors
-    /// Of kind [`Kind::Busy`] if all that were tried are taken; if `intend` fails, or the
-    /// lock files or the account files cannot be used.
+    /// Of kind [`Kind::Busy`] if all that were tried are taken, or the host's accounts are being
+    /// changed all the time; if `intend` fails, or the lock files or the account files cannot
+    /// be used.
     pub fn pick(
         &self,
         name: &MachineName,
         shifted_to: Option<u32>,
         mut intend: impl FnMut(&Path) -> Result<()>,
     ) -> Result<RangeLease> {
-        let accounts = Accounts::read(&self.etc)?;
         self.make_lock_dir()?;
+        // Else an account could get ids of the range between the look and the lock.
+        let _etc = EtcLock::take(&self.etc, etc_lock::PATIENCE)?;
+        let accounts = Accounts::read(&self.etc)?;
         for base in candidates(name, shifted_to, random) {
             let Some(range) = Range::new(base, SIZE).filter(|r| !accounts.collide_with(*r)) else {
                 continue;
@@ -83,16 +87,18 @@ impl Ranges {
     /// it keeps others from picking any of it.
     ///
     /// # Errors
-    /// Of kind [`Kind::Busy`] if a container has picked part of it; if `intend` fails, or
-    /// a lock file cannot be made.
+    /// Of kind [`Kind::Busy`] if a container has picked part of it; [`Kind::Usage`] if it
+    /// cannot be held, see [`Range::check_holdable`]; if `intend` fails, or a lock file cannot
+    /// be made.
     pub fn hold(
         &self,
         range: Range,
         mut intend: impl FnMut(&Path) -> Result<()>,
     ) -> Result<RangeLease> {
+        range.check_holdable()?;
         self.make_lock_dir()?;
         let mut files = Vec::new();
-        for base in pickable_bases(range).into_iter().flatten() {
+        for base in pickable_bases(range) {
             let path = self.lock_file(base);
             intend(&path)?;
             let file = lock(&path, Mode::Shared)?.ok_or_else(|| {
@@ -121,15 +127,30 @@ fn lock(path: &Path, mode: Mode) -> Result<Option<LockFile>> {
     LockFile::take(path, mode).cannot(|| format!("lock {}", path.display()))
 }
 
-/// The bases that picking could choose and that lie in the range, at least in part;
-/// `None` if they are too many to be locked.
-fn pickable_bases(range: Range) -> Option<Vec<u32>> {
-    let align = |id: u32| id & !(SIZE - 1);
-    let first = align(range.base()).max(FIRST_BASE);
-    let last = align(range.last()).min(LAST_BASE);
-    let step = usize::try_from(SIZE).ok()?;
-    let bases: Vec<u32> = (first..=last).step_by(step).take(MOST_LOCKED + 1).collect();
-    (bases.len() <= MOST_LOCKED).then_some(bases)
+impl Range {
+    /// Checks that the range can be kept from being picked by others: there is a lock for each
+    /// block of 65536 ids that could be.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] if there are more of them than a process has descriptors for.
+    pub fn check_holdable(self) -> Result<()> {
+        if pickable_bases(self).nth(MOST_BLOCKS).is_none() {
+            return Ok(());
+        }
+        let what = format!("cannot hold the id range {self}: other containers could pick of it");
+        Err(Error::new(Kind::Usage, what).hint(format!(
+            "take at most {MOST_BLOCKS} blocks of {SIZE} between {FIRST_BASE} and {}",
+            LAST_BASE + (SIZE - 1)
+        )))
+    }
+}
+
+/// The bases that picking could choose and that lie in the range, at least in part.
+fn pickable_bases(range: Range) -> impl Iterator<Item = u32> {
+    let block = |id: u32| id / SIZE;
+    let first = block(range.base()).max(block(FIRST_BASE));
+    let last = block(range.last()).min(block(LAST_BASE));
+    (first..=last).map(|block| block * SIZE)
 }
 
 /// Without randomness a collision would repeat; the clock then serves as well, since
@@ -254,12 +275,37 @@ mod tests {
 
     #[test]
     fn only_what_could_be_picked_is_locked() {
-        let bases = |base, len| pickable_bases(Range::new(base, len).unwrap());
-        assert_eq!(bases(0, SIZE), Some(vec![]));
-        assert_eq!(bases(FIRST_BASE - 1, 2), Some(vec![FIRST_BASE]));
-        assert_eq!(bases(LAST_BASE, 2 * SIZE), Some(vec![LAST_BASE]));
-        assert_eq!(bases(0x7000_0000, SIZE), Some(vec![]));
-        assert_eq!(bases(WEB + 1, SIZE), Some(vec![WEB, WEB + SIZE]));
-        assert_eq!(bases(0, u32::MAX), None);
+        let bases = |base, len| pickable_bases(Range::new(base, len).unwrap()).collect::<Vec<_>>();
+        assert_eq!(bases(0, SIZE), [0; 0]);
+        assert_eq!(bases(FIRST_BASE - 1, 2), [FIRST_BASE]);
+        assert_eq!(bases(LAST_BASE, 2 * SIZE), [LAST_BASE]);
+        assert_eq!(bases(0x7000_0000, SIZE), [0; 0]);
+        assert_eq!(bases(WEB + 1, SIZE), [WEB, WEB + SIZE]);
+        assert_eq!(bases(0, u32::MAX).len(), 28_664);
+    }
+
+    #[test]
+    fn a_range_is_held_in_every_block_or_refused() {
+        let host = Host::new();
+        let held = host.hold(WEB, 64 * SIZE).unwrap();
+        assert_eq!(host.lock_files(), 64);
+        drop(held);
+        for (base, len) in [(WEB, 64 * SIZE + 1), (WEB + 1, 64 * SIZE), (0, u32::MAX)] {
+            let error = host.hold(base, len).unwrap_err();
+            assert_eq!(error.kind(), Kind::Usage);
+            assert!(error.advice().unwrap().contains("at most 64 blocks"));
+            assert_eq!(host.lock_files(), 0);
+        }
+        // Nothing of it could be picked.
+        host.hold(0x7000_0000, 1 << 30).unwrap();
+    }
+
+    #[test]
+    fn picking_locks_the_accounts_and_lets_go_of_them() {
+        let host = Host::new();
+        let lease = host.pick("web");
+        EtcLock::take(host.root.path(), std::time::Duration::ZERO).unwrap();
+        drop(lease);
+        assert!(host.root.path().join(".pwd.lock").exists());
     }
 }

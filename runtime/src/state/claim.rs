@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::cleanup::Remover;
 use super::dir::Dir;
 use super::journal::Journal;
 use super::residue::Item;
@@ -15,7 +16,7 @@ use crate::sys::ofd::OfdLock;
 /// A machine's lock, held, and all that the machine has outside of its directory.
 ///
 /// The order in which a machine takes locks is: its name, its image, its id range. None
-/// is ever waited for.
+/// of them is ever waited for, only the host's accounts are while a range is picked.
 ///
 /// Dropping a claim that was not ended ends it, without telling what failed. Killing its
 /// holder leaves everything to the next command that meets the machine. A forked child
@@ -145,7 +146,8 @@ impl Claim {
         self.tried_to_end = true;
         if self.lock.is_some() {
             if !self.journal.items().iter().all(is_own_lock_file) {
-                self.store.take_away(&self.name, &self.dir)?;
+                self.store
+                    .take_away(&self.name, &self.dir, Remover::Holder)?;
             }
             // Their files are unlinked by their holders, while they are held.
             self.images.clear();
@@ -176,13 +178,8 @@ fn is_own_lock_file(item: &Item) -> bool {
     matches!(item, Item::LockFile { .. })
 }
 
-/// A path that is not text cannot be noted; its lock file would outlive a kill, empty and
-/// unlocked.
 fn note_lock_file(journal: &mut Journal, file: &Path) -> Result<()> {
-    match file.to_str() {
-        Some(path) => journal.add(Item::LockFile {
-            path: path.to_owned(),
-        }),
-        None => Ok(()),
-    }
+    journal.add(Item::LockFile {
+        path: file.to_owned(),
+    })
 }

@@ -17,6 +17,15 @@ use crate::name::MachineName;
 /// A killed process that takes longer is stuck in the kernel.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Who takes a machine away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Remover {
+    /// The process that supervises it, and may be in its control group.
+    Holder,
+    /// A command that meets what a dead holder left.
+    Stranger,
+}
+
 /// What a machine's files say is there.
 struct Left {
     processes: Vec<Item>,
@@ -30,9 +39,18 @@ struct Left {
 ///
 /// # Errors
 /// The first step's that failed, after all others were tried.
-pub(super) fn run(host: &dyn Host, name: &MachineName, dir: &Dir, boot_id: &str) -> Result<()> {
+pub(super) fn run(
+    host: &dyn Host,
+    name: &MachineName,
+    dir: &Dir,
+    boot_id: &str,
+    remover: Remover,
+) -> Result<()> {
     let left = find(name, dir, boot_id)?;
-    let undo = |item: &Item| undo(host, name, dir, item);
+    let undo = |item: &Item| match action(item, name) {
+        Ok(action) => undo(host, action, remover),
+        Err(cause) => Err(distrust(dir, cause)),
+    };
     let results: Vec<Result<()>> = left
         .processes
         .iter()
@@ -78,17 +96,19 @@ fn find(name: &MachineName, dir: &Dir, boot_id: &str) -> Result<Left> {
     })
 }
 
-fn undo(host: &dyn Host, name: &MachineName, dir: &Dir, item: &Item) -> Result<()> {
-    match action(item, name) {
-        Ok(Action::EndCgroup(path)) => host.end_cgroup(path),
-        Ok(Action::RetireLink(owner)) => host.retire_link(&owner),
-        Ok(Action::SweepLockFile(path)) => sweep(path),
-        Err(cause) => {
-            let what = format!("cannot trust {}", dir.path().display());
-            let error = Error::new(Kind::BadInput, what).because(cause);
-            Err(error.hint("somebody has changed it; examine and remove it by hand"))
-        }
+fn undo(host: &dyn Host, action: Action<'_>, remover: Remover) -> Result<()> {
+    match (action, remover) {
+        (Action::EndCgroup(path), Remover::Holder) => host.end_own_cgroup(path),
+        (Action::EndCgroup(path), Remover::Stranger) => host.end_cgroup(path),
+        (Action::RetireLink(owner), _) => host.retire_link(&owner),
+        (Action::SweepLockFile(path), _) => sweep(path),
     }
+}
+
+fn distrust(dir: &Dir, cause: String) -> Error {
+    let what = format!("cannot trust {}", dir.path().display());
+    let error = Error::new(Kind::BadInput, what).because(cause);
+    error.hint("somebody has changed it; examine and remove it by hand")
 }
 
 /// A file whose directory is gone is gone, too.

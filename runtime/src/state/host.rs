@@ -19,12 +19,27 @@ pub trait Host: Debug + Send + Sync {
     /// If the hierarchy cannot be read.
     fn is_populated(&self, cgroup: &Path) -> Result<bool>;
 
+    /// Whether the processes in the group and below are frozen.
+    ///
+    /// # Errors
+    /// If the hierarchy cannot be read.
+    fn is_frozen(&self, _cgroup: &Path) -> Result<bool> {
+        Ok(false)
+    }
+
     /// Kills whatever is in the group and below, waits until it is empty and removes it;
     /// a missing group is no failure.
     ///
     /// # Errors
     /// If a process does not end in time, or the group cannot be removed.
     fn end_cgroup(&self, cgroup: &Path) -> Result<()>;
+
+    /// The same for the group of the machine that this process supervises, which it may be
+    /// in itself.
+    ///
+    /// # Errors
+    /// As [`Host::end_cgroup`].
+    fn end_own_cgroup(&self, cgroup: &Path) -> Result<()>;
 
     /// Frees the link's name and addresses and leaves it to die with its namespace; a
     /// missing link is no failure.

@@ -113,7 +113,7 @@ mod tests {
 
     fn lock_file(number: u32) -> Item {
         Item::LockFile {
-            path: format!("/run/systemd/nspawn-uid/{number}"),
+            path: format!("/run/systemd/nspawn-uid/{number}").into(),
         }
     }
 

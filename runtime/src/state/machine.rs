@@ -18,6 +18,8 @@ pub enum State {
     Starting,
     /// Its lock is held and its leader runs, or its record cannot tell.
     Running,
+    /// Its processes are frozen.
+    Paused,
     /// Its lock is held and its leader has ended.
     Stopping,
     /// Its supervisor is gone, and processes of it are left.
@@ -31,6 +33,7 @@ impl fmt::Display for State {
         f.write_str(match self {
             Self::Starting => "starting",
             Self::Running => "running",
+            Self::Paused => "paused",
             Self::Stopping => "stopping",
             Self::Orphaned => "orphaned",
             Self::Dead => "dead",
@@ -106,7 +109,10 @@ impl Machine {
         let running = leader.as_ref().map_or(Ok(false), PidFd::is_running);
         let running = running.cannot(|| format!("examine the leader of machine {}", self.name))?;
         if self.held {
-            return Ok(self.held_state(running));
+            return match self.held_state(running) {
+                State::Running if self.is_frozen()? => Ok(State::Paused),
+                state => Ok(state),
+            };
         }
         let orphaned = running || self.is_populated()?;
         Ok(if orphaned {
@@ -131,11 +137,19 @@ impl Machine {
     }
 
     fn is_populated(&self) -> Result<bool> {
+        self.ask_cgroup(|host, path| host.is_populated(path))
+    }
+
+    fn is_frozen(&self) -> Result<bool> {
+        self.ask_cgroup(|host, path| host.is_frozen(path))
+    }
+
+    fn ask_cgroup(&self, ask: impl FnOnce(&dyn Host, &Path) -> Result<bool>) -> Result<bool> {
         let Some(path) = self.record().and_then(|record| record.cgroup.clone()) else {
             return Ok(false);
         };
         match action(&Item::Cgroup { path }, &self.name) {
-            Ok(Action::EndCgroup(path)) => self.host.is_populated(path),
+            Ok(Action::EndCgroup(path)) => ask(&*self.host, path),
             _ => Ok(false),
         }
     }

@@ -1,9 +1,11 @@
 //! What a machine has outside of its directory, and would leave if everything were killed.
 
-use std::path::Path;
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 
 use nsrun_netns::Owner;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::name::MachineName;
 
@@ -34,8 +36,9 @@ pub enum Item {
     /// A lock file beside an image (`.#NAME.lck`) or in `/run/systemd/nspawn/locks` or
     /// `/run/systemd/nspawn-uid`. The lock ends with its holder, the file would stay.
     LockFile {
-        /// The absolute path.
-        path: String,
+        /// The absolute path. In JSON a string, or the array of its bytes if it is not UTF-8.
+        #[serde(serialize_with = "write_path", deserialize_with = "read_path")]
+        path: PathBuf,
     },
 }
 
@@ -49,6 +52,26 @@ impl Item {
             tag: owner.tag.clone(),
         }
     }
+}
+
+fn write_path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    match path.to_str() {
+        Some(text) => serializer.serialize_str(text),
+        None => serializer.collect_seq(path.as_os_str().as_bytes()),
+    }
+}
+
+fn read_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Path {
+        Text(String),
+        Bytes(Vec<u8>),
+    }
+    Ok(match Path::deserialize(deserializer)? {
+        Path::Text(text) => text.into(),
+        Path::Bytes(bytes) => OsString::from_vec(bytes).into(),
+    })
 }
 
 /// A line of the list.
@@ -130,9 +153,9 @@ pub(super) fn action<'a>(item: &'a Item, name: &MachineName) -> Result<Action<'a
 }
 
 /// Whether it is a path below a root, made of plain names.
-fn plain(path: &str) -> bool {
-    let odd = |part: &str| matches!(part, "" | "." | "..");
-    !path.contains('\0') && !path.split('/').any(odd)
+fn plain(path: &[u8]) -> bool {
+    let odd = |part: &[u8]| matches!(part, b"" | b"." | b"..");
+    !path.contains(&0) && !path.split(|&b| b == b'/').any(odd)
 }
 
 fn cgroup<'a>(path: &'a str, name: &MachineName) -> Result<&'a Path, String> {
@@ -141,7 +164,7 @@ fn cgroup<'a>(path: &'a str, name: &MachineName) -> Result<&'a Path, String> {
         let rest = part.strip_prefix(&ours);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     };
-    if plain(path) && path.split('/').any(named) {
+    if plain(path.as_bytes()) && path.split('/').any(named) {
         Ok(Path::new(path))
     } else {
         Err(format!(
@@ -151,19 +174,28 @@ fn cgroup<'a>(path: &'a str, name: &MachineName) -> Result<&'a Path, String> {
     }
 }
 
-fn lock_file(path: &str) -> Result<&Path, String> {
-    let refused = || format!("'{}' is no lock file", path.escape_debug());
-    let absolute = path.strip_prefix('/').is_some_and(plain);
-    let split = path.rsplit_once('/').filter(|_| absolute);
-    let (dir, file) = split.ok_or_else(refused)?;
-    let by_inode =
-        |f: &str| f.starts_with("inode-") || f.starts_with("block-") || f.starts_with("name-");
-    let allowed = match dir {
-        crate::lock::LOCK_DIR => by_inode(file),
-        crate::range::LOCK_DIR => file.bytes().all(|b| b.is_ascii_digit()),
-        _ => file.starts_with(".#") && file.ends_with(".lck"),
+fn lock_file(path: &Path) -> Result<&Path, String> {
+    let refused = || {
+        format!(
+            "'{}' is no lock file",
+            path.to_string_lossy().escape_debug()
+        )
     };
-    allowed.then(|| Path::new(path)).ok_or_else(refused)
+    let bytes = path.as_os_str().as_bytes();
+    let absolute = bytes.strip_prefix(b"/").is_some_and(plain);
+    let (Some(dir), Some(file), true) = (path.parent(), path.file_name(), absolute) else {
+        return Err(refused());
+    };
+    let file = file.as_bytes();
+    let named = |kinds: &[&str]| kinds.iter().any(|kind| file.starts_with(kind.as_bytes()));
+    let allowed = if dir == Path::new(crate::lock::LOCK_DIR) {
+        named(&["inode-", "block-", "name-"])
+    } else if dir == Path::new(crate::range::LOCK_DIR) {
+        file.iter().all(u8::is_ascii_digit)
+    } else {
+        file.starts_with(b".#") && file.ends_with(b".lck")
+    };
+    allowed.then_some(path).ok_or_else(refused)
 }
 
 #[cfg(test)]
@@ -220,6 +252,25 @@ mod tests {
             serde_json::to_string(&lock).unwrap(),
             r#"{"lock-file":{"path":"/a/.#b\n.lck"}}"#
         );
+    }
+
+    #[test]
+    fn a_path_that_is_no_text_is_written_as_its_bytes() {
+        let lock = Item::LockFile {
+            path: OsString::from_vec(b"/\xff/.#b.lck".to_vec()).into(),
+        };
+        let line = serde_json::to_string(&lock).unwrap();
+        assert_eq!(
+            line,
+            r#"{"lock-file":{"path":[47,255,47,46,35,98,46,108,99,107]}}"#
+        );
+        let read = Residue::parse(line.as_bytes());
+        assert_eq!(read.items, [lock]);
+        assert!(check(&read.items[0]));
+        for path in ["7", "[256]", "[-1]", "[\"a\"]", "{}"] {
+            let line = format!(r#"{{"lock-file":{{"path":{path}}}}}"#);
+            assert_eq!(Residue::parse(line.as_bytes()).items, []);
+        }
     }
 
     #[test]
@@ -288,6 +339,9 @@ mod tests {
             "/etc/../.#a.lck",
             "/run/systemd/nspawn-uid/x",
             "/run/systemd/nspawn/locks/other",
+            "/run/systemd/nspawn/locks",
+            "/a//.#b.lck",
+            "/a/.#b.lck/",
             "/a/.#b.lck/c",
             "/a/.#b.lck\0",
         ] {

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use rustix::fs::OFlags;
 
+use super::cleanup::{self, Remover};
 use super::dir::Dir;
 use super::host::Host;
 use super::journal::Journal;
 use super::moment::{Incarnation, boot_id};
-use super::{Claim, DEAD, LOCK, MACHINES, Machine, RECORD, RESIDUE, TAG, Turn, cleanup, record};
+use super::{Claim, DEAD, LOCK, MACHINES, Machine, RECORD, RESIDUE, TAG, Turn, record};
 use crate::dirs::Dirs;
 use crate::error::{Context, Error, Kind, Result};
 use crate::name::MachineName;
@@ -241,13 +242,13 @@ impl Store {
     }
 
     fn clear(&self, name: &MachineName, dir: &Dir, _held: &OfdLock) -> Result<()> {
-        self.take_away(name, dir)?;
+        self.take_away(name, dir, Remover::Stranger)?;
         self.remove(name, dir)
     }
 
     /// Takes away what the machine has outside of its directory. Its lock is held.
-    pub(super) fn take_away(&self, name: &MachineName, dir: &Dir) -> Result<()> {
-        cleanup::run(&*self.host, name, dir, &boot_id()?)
+    pub(super) fn take_away(&self, name: &MachineName, dir: &Dir, remover: Remover) -> Result<()> {
+        cleanup::run(&*self.host, name, dir, &boot_id()?, remover)
     }
 
     /// Removes the machine's directory while its lock is held. It gets another name
@@ -263,6 +264,11 @@ impl Store {
         let dead = format!("{DEAD}{name}-{}", Incarnation::new()?);
         machines.rename(name.as_str(), &dead)?;
         machines.remove_tree(&dead, LOCK)
+    }
+
+    /// Where the machine of that name has its files.
+    pub(crate) fn directory(&self, name: &MachineName) -> PathBuf {
+        self.run.join(MACHINES).join(name.as_str())
     }
 
     fn machines(&self) -> Result<Option<Dir>> {

@@ -87,6 +87,11 @@ impl<'s> Console<'s> {
         self.source = source;
     }
 
+    /// Passes on what was typed elsewhere than at a [`Source`], as far as there is room.
+    pub(crate) fn type_in(&mut self, typed: &[u8]) {
+        self.typed.push(typed);
+    }
+
     /// Gives the console the size of the user's terminal.
     pub(crate) fn resize(&self, size: Winsize) {
         // A pty refuses no size; a console that has gone needs none.

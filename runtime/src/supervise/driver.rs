@@ -1,9 +1,11 @@
 //! The loop around [`Policy`]: waits for what happens and does what follows.
 
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -14,6 +16,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::Sleep;
 
 use super::console::Console;
+use super::hub::{self, Hub, Wish};
 use super::inbox::Inbox;
 use super::manager::Manager;
 use super::outcome::{End, Outcome};
@@ -33,6 +36,7 @@ pub(super) struct Driver<'a> {
     namespaced: bool,
     inbox: Option<Inbox>,
     console: Option<Console<'a>>,
+    viewers: Option<Viewers>,
     user: User<'a>,
     arrived: AsyncFd<OwnedFd>,
     signals: &'a mut Signals,
@@ -62,6 +66,31 @@ impl User<'_> {
     }
 }
 
+/// Those who look at a served console from elsewhere.
+struct Viewers {
+    hub: Rc<RefCell<Hub>>,
+    arrived: AsyncFd<OwnedFd>,
+}
+
+impl Viewers {
+    fn new(hub: Rc<RefCell<Hub>>) -> io::Result<Self> {
+        let arrived = readable(hub.borrow().file()?)?;
+        Ok(Self { hub, arrived })
+    }
+
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Wish> {
+        loop {
+            if let Some(wish) = self.hub.borrow_mut().next_wish() {
+                return Poll::Ready(wish);
+            }
+            match self.arrived.poll_read_ready(cx) {
+                Poll::Ready(Ok(mut guard)) => guard.clear_ready(),
+                _ => return Poll::Pending,
+            }
+        }
+    }
+}
+
 impl<'a> Driver<'a> {
     /// Sets up everything that is waited for. Takes over the payload's console and socket.
     pub(super) fn new(
@@ -70,10 +99,13 @@ impl<'a> Driver<'a> {
         config: Config,
         host: &'a mut dyn Host,
     ) -> Result<Self> {
-        let sink = match (session.mode, &payload.console) {
-            (ConsoleMode::Passive, _) | (_, None) => Sink::Gone,
+        let sink = match (&session.hub, session.mode, &payload.console) {
+            (_, ConsoleMode::Passive, _) | (_, _, None) => Sink::Gone,
+            (Some(hub), _, _) => Sink::Hub(Rc::clone(hub)),
             _ => Sink::new(session.output.as_fd()).cannot(|| "write to standard output")?,
         };
+        let viewers = session.hub.clone().map(Viewers::new).transpose();
+        let viewers = viewers.cannot(|| "wait for viewers of the console")?;
         let screen = session.screen.as_mut();
         let console = payload
             .console
@@ -111,6 +143,7 @@ impl<'a> Driver<'a> {
             host,
             policy: Policy::new(config, console.is_some()),
             console,
+            viewers,
             timer: Box::pin(tokio::time::sleep_until(Instant::now().into())),
         })
     }
@@ -147,6 +180,7 @@ impl<'a> Driver<'a> {
         if let Some(Poll::Ready(fields)) = self.inbox.as_mut().map(|inbox| inbox.poll(now, cx)) {
             return Poll::Ready(Ok(Some(Event::Notice(fields))));
         }
+        self.poll_viewers(cx);
         if let Some(Poll::Ready(key)) = self.console.as_mut().map(|c| c.poll(now, cx)) {
             return Poll::Ready(Ok(Some(Event::Key(key))));
         }
@@ -164,6 +198,18 @@ impl<'a> Driver<'a> {
                 // came in between.
                 Poll::Ready(guard) => guard?.clear_ready(),
                 Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    fn poll_viewers(&mut self, cx: &mut Context<'_>) {
+        let (Some(viewers), Some(console)) = (&self.viewers, &mut self.console) else {
+            return;
+        };
+        while let Poll::Ready(wish) = viewers.poll(cx) {
+            match wish {
+                Wish::Typed(bytes) => console.type_in(&bytes),
+                Wish::Size(rows, columns) => console.resize(hub::window(rows, columns)),
             }
         }
     }

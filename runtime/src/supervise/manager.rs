@@ -24,7 +24,8 @@ pub struct Manager {
 #[derive(Debug)]
 struct Line {
     socket: OwnedFd,
-    address: SocketAddrUnix,
+    /// `None` if the socket is connected.
+    address: Option<SocketAddrUnix>,
 }
 
 #[derive(Debug)]
@@ -44,6 +45,18 @@ impl Manager {
         let timeout = number("WATCHDOG_USEC").filter(|usec| for_us && *usec > 0);
         let socket = std::env::var_os("NOTIFY_SOCKET");
         Self::new(socket.as_deref(), timeout.map(Duration::from_micros))
+    }
+
+    /// A manager at the other end of `socket`.
+    #[must_use]
+    pub fn over(socket: OwnedFd) -> Self {
+        Self {
+            line: Some(Line {
+                socket,
+                address: None,
+            }),
+            ..Self::default()
+        }
     }
 
     /// A manager at `socket`, a path or an abstract name after `@`, that wants to hear within `watchdog`.
@@ -115,17 +128,19 @@ impl Line {
         };
         let flags = SocketFlags::CLOEXEC;
         let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
-        Ok(Self { socket, address })
+        Ok(Self {
+            socket,
+            address: Some(address),
+        })
     }
 
     fn send(&self, message: &[u8]) -> io::Result<usize> {
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        Ok(rustix::net::sendto(
-            &self.socket,
-            message,
-            flags,
-            &self.address,
-        )?)
+        let sent = match &self.address {
+            Some(address) => rustix::net::sendto(&self.socket, message, flags, address),
+            None => rustix::net::send(&self.socket, message, flags),
+        };
+        Ok(sent?)
     }
 }
 

@@ -4,10 +4,13 @@
 //! event is decided by pure code; the rest of the module moves bytes and makes system calls.
 
 mod console;
+mod console_log;
 mod driver;
 mod flow;
+mod hub;
 mod inbox;
 mod keys;
+mod lines;
 mod manager;
 mod notify;
 mod outcome;
@@ -18,16 +21,23 @@ mod session;
 mod signal;
 mod stop;
 mod stream;
+mod viewer;
 
 use std::os::fd::{AsFd, OwnedFd};
 
 pub use flow::Stalled;
+pub use hub::Hub;
+pub(crate) use hub::connect;
 pub use manager::Manager;
 pub use notify::Shutdown;
 pub use outcome::{Cause, End, Outcome, REBOOT_STATUS};
 pub use policy::{Config, Phase, ReadyWhen, Status, StopBy};
+pub(crate) use reception::takes;
+pub(crate) use screen::Screen;
 pub use session::{ConsoleMode, Session};
 pub use signal::Signal;
+pub(crate) use viewer::view;
+pub use viewer::{Left, Viewing};
 
 use crate::error::Result;
 use crate::sys;

@@ -56,6 +56,12 @@ impl ProcessStatus {
     }
 }
 
+/// Whether the process would not lose `signal` if it were sent now.
+pub(crate) fn takes(pid: i32, signal: Signal) -> bool {
+    let status = ProcessStatus::of(pid);
+    status.is_ok_and(|status| status.reception(signal) != Reception::Lost)
+}
+
 /// Reads it from a proc_pid_status(5) text.
 fn reception(status: &str, signal: Signal) -> Reception {
     let bit = 1_u64 << (signal.number() - 1);

@@ -1,12 +1,15 @@
 //! What of nsrun's own surroundings a machine uses, through all its reboots.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 
 use nix::sys::signal::{SigSet, Signal as Named};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
+use super::hub::Hub;
 use super::manager::Manager;
 use super::screen::Screen;
 use super::signal::Signal;
@@ -23,6 +26,8 @@ pub enum ConsoleMode {
     ReadOnly,
     /// Its output is thrown away.
     Passive,
+    /// It is kept in a log and shown to whoever attaches, of whom one may write.
+    Served,
 }
 
 impl ConsoleMode {
@@ -53,6 +58,8 @@ pub struct Session {
     pub(crate) screen: Option<Screen>,
     pub(crate) signals: Signals,
     pub(crate) manager: Manager,
+    /// Where a served console is to be had.
+    pub(crate) hub: Option<Rc<RefCell<Hub>>>,
 }
 
 impl Session {
@@ -95,7 +102,35 @@ impl Session {
             screen,
             signals: Signals::block()?,
             manager,
+            hub: None,
         })
+    }
+
+    /// For a process that works in the background and reports at the other end of `starter`, if
+    /// there is one, until it has nothing more to wait for.
+    ///
+    /// # Errors
+    /// When descriptors run out.
+    pub fn in_background(starter: Option<OwnedFd>) -> Result<Self> {
+        let (input, output) = (rustix::stdio::stdin(), rustix::stdio::stdout());
+        let manager = starter.map_or_else(Manager::from_environment, Manager::over);
+        Self::over(ConsoleMode::Served, input, output, manager)
+    }
+
+    /// Serves the console there, from the next run on.
+    pub fn serve(&mut self, hub: Hub) {
+        self.hub = Some(Rc::new(RefCell::new(hub)));
+    }
+
+    /// Has what this process says from now on put into the log of the console that it serves: it
+    /// lets go of whatever it was started with.
+    pub(crate) fn speak_to_log(&self) {
+        let hub = self.hub.as_ref().map(|hub| hub.borrow());
+        if let Some(log) = hub.as_ref().and_then(|hub| hub.log_file()) {
+            // A closed descriptor 1 or 2 is the only failure, and no harm.
+            let _ = rustix::stdio::dup2_stdout(log);
+            let _ = rustix::stdio::dup2_stderr(log);
+        }
     }
 
     /// Whether a signal that asks for the end has come and was not yet heeded. Between two runs of a

@@ -4,8 +4,10 @@
 //! on an inherited descriptor breaks them (fcntl(2)). A terminal, pipe or FIFO is opened once
 //! more instead; a socket has a flag per call; a regular file never lets a writer wait for a reader.
 
+use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use rustix::event::{PollFd, PollFlags};
@@ -14,6 +16,7 @@ use rustix::net::SendFlags;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use super::hub::Hub;
 use crate::sys::readiness;
 
 /// Written at a time to what could not be opened again: no more than a pipe with any room takes.
@@ -28,6 +31,8 @@ pub(crate) enum Sink {
     Plain(OwnedFd),
     /// What has to be waited for.
     Waited(AsyncFd<OwnedFd>, Manner),
+    /// A log and viewers, none of which is waited for.
+    Hub(Rc<RefCell<Hub>>),
 }
 
 /// How one call is kept from waiting.
@@ -64,6 +69,10 @@ impl Sink {
     pub(crate) fn poll_write(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> Poll<usize> {
         let result = match self {
             Self::Gone => Ok(bytes.len()),
+            Self::Hub(hub) => {
+                hub.borrow_mut().show(bytes);
+                Ok(bytes.len())
+            }
             Self::Plain(file) => rustix::io::write(file, bytes).map_err(io::Error::from),
             Self::Waited(file, manner) => ready!(poll_write(file, *manner, bytes, cx)),
         };

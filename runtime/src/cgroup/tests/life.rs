@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::scratch::{Process, name, own_path, soon};
 use super::scratch_or_skip;
-use crate::cgroup::{Host, Layout, MachineCgroup, Placement, Scope, controllers, sweep};
+use crate::cgroup::{Host, Layout, MachineCgroup, Placement, Scope, controllers, sweep, sweep_own};
 use crate::error::Kind;
 
 #[test]
@@ -188,6 +188,30 @@ fn sweeping_spares_a_supervisor_that_lives() {
 }
 
 #[test]
+fn a_scope_of_systemds_is_done_with_when_only_its_supervisor_is_in_it() {
+    let scratch = scratch_or_skip!();
+    let mut scope = scratch.scope("web");
+    scope.enter_supervisor().unwrap();
+    let mut process = Process::asleep(&scope);
+    let systemd = Host {
+        systemd: true,
+        ..scratch.host("/")
+    };
+    sweep_own(scope.path(), &systemd, soon()).unwrap();
+    process.wait();
+    assert!(!scope.path().join("payload").exists());
+    assert_eq!(own_path(), scope.path().join("supervisor"));
+
+    let other = Process::asleep_in(&scope.path().join("supervisor"));
+    let error = sweep_own(scope.path(), &systemd, Instant::now()).unwrap_err();
+    assert_eq!(error.kind(), Kind::Busy);
+    drop(other);
+    // Nobody removes one that nsrun made.
+    let error = sweep_own(scope.path(), &scratch.host("/"), Instant::now()).unwrap_err();
+    assert_eq!(error.kind(), Kind::Busy);
+}
+
+#[test]
 fn sweeping_touches_scopes_only() {
     let host = Host {
         layout: Layout::Absent,
@@ -201,7 +225,9 @@ fn sweeping_touches_scopes_only() {
         "/x/nsrun-.scope",
         "/x/nsrun-a.scope/..",
     ] {
-        let error = sweep(Path::new(path), &host, soon()).unwrap_err();
-        assert_eq!(error.kind(), Kind::BadInput, "{path}");
+        for sweep in [sweep, sweep_own] {
+            let error = sweep(Path::new(path), &host, soon()).unwrap_err();
+            assert_eq!(error.kind(), Kind::BadInput, "{path}");
+        }
     }
 }

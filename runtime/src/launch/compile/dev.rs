@@ -83,7 +83,7 @@ fn device(b: &mut Builder, need: Need, (path, source, major, minor): Device) {
 }
 
 fn terminals(b: &mut Builder) {
-    // newinstance is implied since Linux 4.7; 5 is the tty group nearly everywhere.
+    // newinstance is implied since Linux 4.7; 5 is what the plan calls TTY_GID.
     let options = [
         (c"ptmxmode", c"0666"),
         (c"mode", c"0620"),

@@ -130,7 +130,7 @@ fn things_are_noted_and_struck_off() {
     claim.strike(&link()).unwrap();
     assert_eq!(claim.noted(), [cgroup()]);
     claim.end().unwrap();
-    assert_eq!(place.calls(), ["end machine.slice/nsrun-web.scope"]);
+    assert_eq!(place.calls(), ["end own machine.slice/nsrun-web.scope"]);
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn an_earlier_boots_list_names_nothing_that_exists() {
     let stale = place.root.path().join(".#web.lck");
     std::fs::write(&stale, "").unwrap();
     let lock_file = Item::LockFile {
-        path: stale.to_str().unwrap().to_owned(),
+        path: stale.clone(),
     };
     place.dead(Some(&old), &[cgroup(), link(), lock_file]);
     let list = place.dir().join("residue");

@@ -21,6 +21,10 @@ impl Host for LinkHost {
     fn end_cgroup(&self, _cgroup: &Path) -> Result<()> {
         Ok(())
     }
+
+    fn end_own_cgroup(&self, _cgroup: &Path) -> Result<()> {
+        Ok(())
+    }
 }
 
 fn fresh_namespace() -> OwnedFd {

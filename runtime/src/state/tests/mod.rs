@@ -46,6 +46,10 @@ impl Host for NotingHost {
         self.note(format!("end {}", cgroup.display()))
     }
 
+    fn end_own_cgroup(&self, cgroup: &Path) -> Result<()> {
+        self.note(format!("end own {}", cgroup.display()))
+    }
+
     fn retire_link(&self, owner: &Owner) -> Result<()> {
         self.note(format!("retire {} {}", owner.name, owner.tag))
     }

@@ -1,6 +1,8 @@
 //! Holders in processes of their own, which can be killed.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::process::ChildStdout;
 
@@ -9,6 +11,11 @@ use crate::lock::{ImageLocks, Mode};
 use crate::range::Ranges;
 
 const ROOT: &str = "NSRUN_TEST_STATE_ROOT";
+
+/// The holders' image, whose name is not UTF-8.
+fn image(root: &Path) -> PathBuf {
+    root.join(OsStr::from_bytes(b"im\xe4ge"))
+}
 
 /// The process that other tests start: claims `web`, says whether it could, and holds
 /// the claim until its standard input ends.
@@ -21,7 +28,7 @@ fn holder() {
     let root = Path::new(&root);
     let store = store(root, Arc::new(NotingHost::default()));
     let held = store.claim(&web()).map(|mut claim| {
-        let image = ImageLocks::of(&root.join("image")).unwrap();
+        let image = ImageLocks::of(&image(root)).unwrap();
         claim.lock_image(&image, Mode::Exclusive).unwrap();
         claim.pick_range(&Ranges::default(), None).unwrap();
         claim.note(cgroup()).unwrap();
@@ -43,7 +50,7 @@ struct Holder {
 
 impl Holder {
     fn start(place: &Place) -> Child {
-        std::fs::create_dir_all(place.root.path().join("image")).unwrap();
+        std::fs::create_dir_all(image(place.root.path())).unwrap();
         Command::new(std::env::current_exe().unwrap())
             .args([
                 "--exact",
@@ -101,7 +108,7 @@ fn a_killed_holder_frees_the_name_and_leaves_a_list() {
     assert_eq!(holder.verdict, "held");
     assert_eq!(place.store.claim(&web()).unwrap_err().kind(), Kind::Busy);
     assert_eq!(place.store.reconcile(&web()).unwrap(), Outcome::Alive);
-    let image = ImageLocks::of(&place.root.path().join("image")).unwrap();
+    let image = ImageLocks::of(&image(place.root.path())).unwrap();
     assert_eq!(image.take(Mode::Shared).unwrap_err().kind(), Kind::Busy);
 
     holder.child.kill().unwrap();

@@ -1,0 +1,52 @@
+//! Attaching to the console of a machine that runs in the background.
+
+use std::io;
+use std::sync::Arc;
+
+use super::host::Cgroups;
+use super::view::absent;
+use crate::dirs::Dirs;
+use crate::error::{Context, Error, Kind, Result};
+use crate::name::MachineName;
+use crate::state::{State, Store};
+use crate::supervise::{ConsoleMode, Left, Session, Viewing, connect, view};
+
+/// Connects the caller's terminal with the machine's console, until the machine ends or the user
+/// leaves by `^]` three times. The terminal is as before then.
+///
+/// # Errors
+/// [`Kind::NotFound`] if no machine of that name runs; [`Kind::Failed`] if its console is elsewhere.
+pub fn attach(
+    dirs: &Dirs,
+    name: &MachineName,
+    how: Viewing,
+    tell: &mut dyn FnMut(&str),
+) -> Result<Left> {
+    let store = Store::new(dirs, Arc::new(Cgroups::probe()?));
+    let machine = store.machine(name)?.ok_or_else(|| absent(name))?;
+    if matches!(machine.state()?, State::Dead | State::Orphaned) {
+        return Err(absent(name));
+    }
+    let socket = match connect(&store.directory(name)) {
+        Err(rustix::io::Errno::NOENT) => return Err(elsewhere(name)),
+        other => other
+            .map_err(io::Error::from)
+            .cannot(|| format!("connect to the console of machine {name}"))?,
+    };
+    tell(&format!(
+        "connected to the console of {name}; ^] three times within a second leaves it"
+    ));
+    let mut session = Session::open(ConsoleMode::detect())?;
+    let left = view(&socket, &mut session, how, tell);
+    session.leave_terminal();
+    left
+}
+
+fn elsewhere(name: &MachineName) -> Error {
+    let what = format!("machine {name} has no console to attach to");
+    Error::new(Kind::Failed, what)
+        .because("it runs in the foreground of another terminal")
+        .hint(format!(
+            "its console is there; `nsrun exec {name} -- COMMAND` runs a command in it"
+        ))
+}
