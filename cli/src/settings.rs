@@ -2,18 +2,23 @@
 
 use nsrun_runtime::Result;
 use nsrun_runtime::plan::{Mode, Request};
-use nsrun_runtime::settings::{SearchPath, Use, collect};
+use nsrun_runtime::settings::{Line, SearchPath, Use, collect};
 
 use crate::cmd::machine_args::MachineArgs;
 use crate::globals::Globals;
 use crate::report;
 use crate::said::Said;
 
-/// Puts into the request what files say and options do not, and tells what has no effect.
-pub fn apply(args: &Said<MachineArgs>, request: &mut Request, globals: &Globals) -> Result<()> {
+/// Puts into the request what files say and options do not, and tells what has no effect. The lines
+/// are given back.
+pub fn apply(
+    args: &Said<MachineArgs>,
+    request: &mut Request,
+    globals: &Globals,
+) -> Result<Vec<Line>> {
     let choice = args.settings();
     if choice.usage == Use::No {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let found = SearchPath::beside(&request.root).find(request.machine.as_str())?;
     let warn = |text: &dyn std::fmt::Display| {
@@ -26,7 +31,7 @@ pub fn apply(args: &Said<MachineArgs>, request: &mut Request, globals: &Globals)
     let said = said(args, request);
     let result = choice.apply(&mut all, &said, request);
     all.warnings.iter().for_each(|problem| warn(problem));
-    result
+    result.map(|()| all.lines)
 }
 
 /// What the command line says: options, and what verb and arguments mean.

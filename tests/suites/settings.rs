@@ -110,6 +110,24 @@ fn the_walkthroughs_file_gives_a_booted_machine_the_hosts_network_and_users() {
 }
 
 #[test]
+fn a_machine_in_the_background_is_started_by_its_file() {
+    let sandbox = Sandbox::new();
+    let etc = Etc::new();
+    let image = sandbox.tiny("back", &["notify READY=1"]);
+    let file = format!("{image}.nspawn");
+    etc.write(&file, "[Exec]\nHostname=other\nPersonality=x86\n");
+    let started = sandbox.nsrun(&["start", "--wait=ready", &image]).success();
+    let _ = started.expect_stderr(":3: Personality= is ignored");
+    let words = ["exec", &image, "--", PROBE, "facts"];
+    let inside: Facts = sandbox.nsrun(&words).success().json();
+    assert_eq!(inside.host_name, "other");
+    let _ = sandbox.nsrun(&["stop", &image]).success();
+    etc.write(&file, "[Exec]\nHostname=_\n");
+    let failed = sandbox.nsrun(&["start", &image]).expect_status(6);
+    let _ = failed.expect_stderr(":2: Hostname=");
+}
+
+#[test]
 fn a_file_beside_the_image_opens_the_host_only_if_it_is_trusted() {
     let sandbox = Sandbox::new();
     let image = sandbox.tiny("beside", &["notify READY=1"]);
@@ -282,13 +300,23 @@ fn a_dry_run_shows_what_the_files_change() {
     let sandbox = Sandbox::new();
     let etc = Etc::new();
     let image = sandbox.tiny("dry", &[]);
-    etc.write(&format!("{image}.nspawn"), WALKTHROUGH);
+    let path = etc.write(&format!("{image}.nspawn"), WALKTHROUGH);
     let plan = sandbox.nsrun(&["boot", "--dry-run", &image]).success();
     let has = |name: &str| {
         let mut lines = plan.stdout.lines().map(str::trim);
         lines.any(|line| line == format!("{name}: the host's"))
     };
     assert!(has("network") && has("users"), "{plan}");
+    let setting = format!("setting: PrivateUsers=no ({}:2)", path.display());
+    assert!(plan.stdout.contains(&setting), "{plan}");
+    let words = ["boot", "--dry-run", "--json", "--network=private", &image];
+    let plan: Value = sandbox.nsrun(&words).success().json();
+    let settings = plan["settings"].as_array().must("find the settings");
+    let outranked = settings.iter().map(|s| (&s["key"], &s["outranked"]));
+    let (users, link) = ("PrivateUsers".into(), "VirtualEthernet".into());
+    let expected = [(&users, &false.into()), (&link, &true.into())];
+    assert_eq!(outranked.collect::<Vec<_>>(), expected);
+    assert!(plan["plan"].is_array());
 }
 
 #[test]

@@ -96,14 +96,16 @@ struct File {
     trusted: bool,
 }
 
+/// A line of a settings file.
 #[derive(Serialize)]
-struct Setting<'a> {
+pub struct Setting<'a> {
     section: &'static str,
     key: &'static str,
     value: &'a str,
     file: String,
     line: usize,
     ignored: Option<&'static str>,
+    outranked: bool,
 }
 
 #[derive(Serialize)]
@@ -125,20 +127,23 @@ fn json<'a>(machine: &'a MachineName, found: &Found, all: &'a Collected) -> Show
     Shown {
         machine: machine.as_str(),
         files: found.files.iter().map(file).collect(),
-        settings: lines.map(setting).collect(),
+        settings: lines.map(Setting::from).collect(),
         warnings: all.warnings.iter().map(told).collect(),
         errors: all.errors.iter().map(told).collect(),
     }
 }
 
-fn setting(line: &Line) -> Setting<'_> {
-    Setting {
-        section: line.key.section.name(),
-        key: line.key.name,
-        value: &line.value,
-        file: line.place.file.display().to_string(),
-        line: line.place.line,
-        ignored: line.key.ignored,
+impl<'a> From<&'a Line> for Setting<'a> {
+    fn from(line: &'a Line) -> Self {
+        Self {
+            section: line.key.section.name(),
+            key: line.key.name,
+            value: &line.value,
+            file: line.place.file.display().to_string(),
+            line: line.place.line,
+            ignored: line.key.ignored,
+            outranked: line.outranked,
+        }
     }
 }
 

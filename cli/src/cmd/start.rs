@@ -5,7 +5,10 @@ use std::process::ExitCode;
 use nsrun_runtime::Result;
 use nsrun_runtime::machine::{self, Event, Explanation, StartOptions};
 use nsrun_runtime::plan::Mode;
+use nsrun_runtime::settings::Line;
+use serde::Serialize;
 
+use super::config::Setting;
 use super::machine_args::MachineArgs;
 use crate::globals::Globals;
 use crate::progress::Progress;
@@ -27,10 +30,10 @@ pub fn run_in(
 ) -> Result<ExitCode> {
     let mut request = args.request(mode, globals)?;
     request.workdir = workdir;
-    settings::apply(args, &mut request, globals)?;
+    let lines = settings::apply(args, &mut request, globals)?;
     if args.dry_run {
         let explanation = machine::explain(&request, &globals.dirs)?;
-        return print(&explanation, globals).map(|()| ExitCode::SUCCESS);
+        return print(&explanation, &lines, globals).map(|()| ExitCode::SUCCESS);
     }
     let options = StartOptions {
         allow_unsafe_root: args.allow_unsafe_root,
@@ -53,9 +56,33 @@ pub fn run_in(
     Ok(outcome.exit_status().into())
 }
 
-fn print(explanation: &Explanation, globals: &Globals) -> Result<()> {
+/// An explanation, and the settings that have part in it.
+#[derive(Serialize)]
+struct Explained<'a> {
+    #[serde(flatten)]
+    explanation: &'a Explanation,
+    settings: Vec<Setting<'a>>,
+}
+
+fn print(explanation: &Explanation, lines: &[Line], globals: &Globals) -> Result<()> {
     if globals.json {
-        return report::json(explanation);
+        let settings = lines.iter().map(Setting::from).collect();
+        return report::json(&Explained {
+            explanation,
+            settings,
+        });
+    }
+    for line in lines {
+        let Line { key, value, .. } = line;
+        let outranked = match line.outranked {
+            true => ", replaced by an option",
+            false => "",
+        };
+        let place = &line.place;
+        report::line(format_args!(
+            "{:>20}: {}={value} ({place}{outranked})",
+            "setting", key.name
+        ));
     }
     report::line(explanation);
     Ok(())

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 
+use super::values::invalid;
 use crate::error::Result;
 
 /// A value of which a key has one; a later line takes the place of an earlier one.
@@ -68,10 +69,15 @@ impl<T: Form> Field for Option<T> {
 
 impl<T: Item> Field for Vec<T> {
     fn assign(&mut self, text: &str) -> Result<()> {
-        match text {
-            "" => Vec::clear(self),
-            text => self.extend(T::parse_line(text)?),
+        if text.is_empty() {
+            Vec::clear(self);
+            return Ok(());
         }
+        let items = T::parse_line(text)?;
+        if items.is_empty() {
+            return Err(invalid("list", text, "it holds nothing"));
+        }
+        self.extend(items);
         Ok(())
     }
 

@@ -47,6 +47,8 @@ pub fn page() -> String {
         bold("systemd.nspawn"),
         roman("(5). "),
         bold("nsrun boot"),
+        roman(", "),
+        bold("nsrun start"),
         roman(" and "),
         bold("nsrun run"),
         roman(" read them; "),

@@ -168,7 +168,6 @@ proptest! {
         prop_assume!(!value.ends_with('\\'));
         let text = format!("[{}]\n{}={value}\n", key.section.name(), key.name);
         let all = trusted(&text);
-        // A list may hold nothing but separators.
         prop_assert_eq!(all.lines.len() + all.errors.len(), 1);
         let line = all.errors.first().map_or(2, |problem| problem.place.line);
         prop_assert_eq!(line, 2);
