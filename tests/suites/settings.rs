@@ -374,6 +374,9 @@ fn config_shows_what_counts_and_where_it_is_from() {
     );
     assert_eq!((&last["line"], &last["ignored"]), (&2.into(), &Value::Null));
     assert_eq!(all["warnings"][0]["line"], 4);
+    let all = sandbox.nsrun(&["config", "--all", &name]).success().stdout;
+    assert!(all.contains("# default: pick\n#PrivateUsers=\n"), "{all}");
+    assert!(!all.contains("#Hostname="), "{all}");
 }
 
 #[test]

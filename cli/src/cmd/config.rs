@@ -1,6 +1,8 @@
 //! `nsrun config`: what the settings files of a machine come to, and where each line is from.
 
-use nsrun_runtime::settings::{Collected, Found, Line, Problem, SearchPath, Section, Use, collect};
+use nsrun_runtime::settings::{
+    Collected, Found, KEYS, Key, Line, Problem, SearchPath, Section, Use, collect,
+};
 use nsrun_runtime::{MachineName, Result};
 use serde::Serialize;
 
@@ -13,6 +15,10 @@ pub struct ConfigArgs {
     /// The machine's name
     #[arg(value_name = "NAME")]
     machine: MachineName,
+
+    /// Show what holds without a line, too
+    #[arg(long)]
+    all: bool,
 
     /// Read the files as `boot --settings=MODE` does: `yes` or `trusted`
     #[arg(
@@ -36,11 +42,11 @@ pub fn run(args: &ConfigArgs, globals: &Globals) -> Result<()> {
         return all.check();
     }
     found.skipped.iter().for_each(report::note);
-    if found.files.is_empty() {
+    if found.files.is_empty() && !args.all {
         return Err(no_settings(&args.machine));
     }
     for section in Section::ALL {
-        print(section, &all);
+        print(section, &all, args.all);
     }
     if !globals.quiet {
         all.warnings.iter().for_each(report::note);
@@ -49,13 +55,16 @@ pub fn run(args: &ConfigArgs, globals: &Globals) -> Result<()> {
     all.check()
 }
 
-fn print(section: Section, all: &Collected) {
+fn print(section: Section, all: &Collected, defaults: bool) {
     let lines: Vec<&Line> = of(section, all).collect();
-    if lines.is_empty() {
+    let is_unsaid = |key: &&Key| !lines.iter().any(|line| line.key.name == key.name);
+    let shown = |key: &&Key| defaults && key.section == section && !key.default.is_empty();
+    let unsaid: Vec<&Key> = KEYS.iter().filter(shown).filter(is_unsaid).collect();
+    if lines.is_empty() && unsaid.is_empty() {
         return;
     }
     report::line(format_args!("[{}]", section.name()));
-    for line in lines {
+    for line in &lines {
         let Line {
             key, value, place, ..
         } = line;
@@ -68,6 +77,9 @@ fn print(section: Section, all: &Collected) {
                 ));
             }
         }
+    }
+    for key in unsaid {
+        report::line(format_args!("# default: {}\n#{}=", key.default, key.name));
     }
     report::line("");
 }

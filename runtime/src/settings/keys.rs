@@ -83,6 +83,8 @@ pub struct Key {
     pub options: &'static [&'static str],
     /// Which files may set it.
     pub trust: Trust,
+    /// What holds without the key, in words; empty if it is nothing.
+    pub default: &'static str,
     /// Why nsrun does not act on it.
     pub ignored: Option<&'static str>,
     pub(super) group: Option<Group>,
@@ -113,6 +115,7 @@ pub(super) const fn key(
         name,
         options,
         trust,
+        default: "",
         ignored: None,
         group: None,
         whole: false,
@@ -128,6 +131,11 @@ impl Key {
 
     pub(super) const fn whole(mut self) -> Self {
         self.whole = true;
+        self
+    }
+
+    pub(super) const fn default(mut self, words: &'static str) -> Self {
+        self.default = words;
         self
     }
 

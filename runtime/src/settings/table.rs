@@ -1,5 +1,5 @@
 //! The table of all keys: section, name, option, who may set it, where it is kept; and for what is
-//! not acted upon, what happens instead.
+//! not acted upon, what happens instead. After the row, what holds without the key.
 
 use super::keys::Group::{Capabilities, Mounts, Network as Net, StartMode, Users};
 use super::keys::Section::{Exec, Files, Network};
@@ -15,28 +15,34 @@ const LINKS: &str = "nsrun makes one link, between host and machine";
 /// Every key of systemd.nspawn(5), in its order.
 #[rustfmt::skip]
 pub static KEYS: &[Key] = &[
-    key(Exec,    "Boot",                  &["boot"],                     Any,     |s| &mut s.boot).group(StartMode),
+    key(Exec,    "Boot",                  &["boot"],                     Any,     |s| &mut s.boot).group(StartMode)
+        .default("as the verb says"),
     key(Exec,    "Ephemeral",             &["ephemeral"],                Trusted, |s| &mut s.ephemeral)
         .ignored("nsrun does not start from a copy: changes stay in the image"),
-    key(Exec,    "ProcessTwo",            &["pid1"],                     Any,     |s| &mut s.process_two).group(StartMode),
+    key(Exec,    "ProcessTwo",            &["pid1"],                     Any,     |s| &mut s.process_two).group(StartMode)
+        .default("yes"),
     key(Exec,    "Parameters",            &["parameters", "command"],   Any,     |s| &mut s.parameters).group(StartMode).whole(),
     key(Exec,    "Environment",           &["setenv"],                   Any,     |s| &mut s.environment),
     key(Exec,    "User",                  &["uid", "user"],              Any,     |s| &mut s.user)
         .ignored("nsrun starts the first process as root"),
-    key(Exec,    "WorkingDirectory",      &["workdir"],                  Any,     |s| &mut s.working_directory),
+    key(Exec,    "WorkingDirectory",      &["workdir"],                  Any,     |s| &mut s.working_directory)
+        .default("/"),
     key(Exec,    "PivotRoot",             &["pivot-root"],               Any,     |s| &mut s.pivot_root)
         .ignored("nsrun takes the root of the image as it is"),
     key(Exec,    "Capability",            &["capability"],               Trusted, |s| &mut s.capability).group(Capabilities),
     key(Exec,    "DropCapability",        &["drop-capability"],          Any,     |s| &mut s.drop_capability).group(Capabilities),
     key(Exec,    "AmbientCapability",     &["ambient-capability"],       Trusted, |s| &mut s.ambient_capability).group(Capabilities)
         .ignored("nsrun sets no ambient capabilities"),
-    key(Exec,    "NoNewPrivileges",       &["no-new-privileges"],        Any,     |s| &mut s.no_new_privileges),
+    key(Exec,    "NoNewPrivileges",       &["no-new-privileges"],        Any,     |s| &mut s.no_new_privileges)
+        .default("no"),
     key(Exec,    "KillSignal",            &["kill-signal"],              Any,     |s| &mut s.kill_signal)
         .ignored("nsrun stops systems by SIGRTMIN+3"),
     key(Exec,    "Personality",           &["personality"],              Any,     |s| &mut s.personality)
         .ignored("nsrun does not set a personality"),
-    key(Exec,    "MachineID",             &["uuid"],                     Trusted, |s| &mut s.machine_id),
-    key(Exec,    "PrivateUsers",          &["private-users"],            Trusted, |s| &mut s.private_users).group(Users),
+    key(Exec,    "MachineID",             &["uuid"],                     Trusted, |s| &mut s.machine_id)
+        .default("the image's, or a random one"),
+    key(Exec,    "PrivateUsers",          &["private-users"],            Trusted, |s| &mut s.private_users).group(Users)
+        .default("pick"),
     key(Exec,    "PrivateUsersDelegate",  &["private-users-delegate"],   Trusted, |s| &mut s.private_users_delegate).group(Users)
         .ignored("nsrun gives a machine one range of ids"),
     key(Exec,    "NotifyReady",           &["notify-ready"],             Any,     |s| &mut s.notify_ready)
@@ -81,15 +87,18 @@ pub static KEYS: &[Key] = &[
         .ignored("nsrun leaves the score as it is"),
     key(Exec,    "CPUAffinity",           &["cpu-affinity"],             Trusted, |s| &mut s.cpu_affinity)
         .ignored("nsrun does not bind machines to processors"),
-    key(Exec,    "Hostname",              &["hostname"],                 Any,     |s| &mut s.hostname),
-    key(Exec,    "ResolvConf",            &["resolv-conf"],              Any,     |s| &mut s.resolv_conf),
+    key(Exec,    "Hostname",              &["hostname"],                 Any,     |s| &mut s.hostname)
+        .default("the machine's name"),
+    key(Exec,    "ResolvConf",            &["resolv-conf"],              Any,     |s| &mut s.resolv_conf)
+        .default("auto"),
     key(Exec,    "Timezone",              &["timezone"],                 Any,     |s| &mut s.timezone)
         .ignored("nsrun links the host's time zone if the image knows it"),
     key(Exec,    "LinkJournal",           &["link-journal"],             Trusted, |s| &mut s.link_journal)
         .ignored("nsrun links no journals"),
     key(Exec,    "SuppressSync",          &["suppress-sync"],            Any,     |s| &mut s.suppress_sync)
         .ignored("nsrun lets the payload write to the disk when it likes"),
-    key(Files,   "ReadOnly",              &["read-only"],                Any,     |s| &mut s.read_only),
+    key(Files,   "ReadOnly",              &["read-only"],                Any,     |s| &mut s.read_only)
+        .default("no"),
     key(Files,   "Volatile",              &["volatile"],                 Any,     |s| &mut s.volatile)
         .ignored("nsrun does not throw changes away: they stay in the image"),
     key(Files,   "Bind",                  &["bind"],                     Trusted, |s| &mut s.bind).group(Mounts)
@@ -104,16 +113,19 @@ pub static KEYS: &[Key] = &[
         .ignored(MOUNTS),
     key(Files,   "OverlayReadOnly",       &["overlay-ro"],               Trusted, |s| &mut s.overlay_read_only).group(Mounts)
         .ignored(MOUNTS),
-    key(Files,   "PrivateUsersOwnership", &["private-users-ownership"],  Trusted, |s| &mut s.private_users_ownership).group(Users),
+    key(Files,   "PrivateUsersOwnership", &["private-users-ownership"],  Trusted, |s| &mut s.private_users_ownership).group(Users)
+        .default("auto"),
     key(Files,   "PrivateUsersChown",     &["private-users-ownership"],  Trusted, |s| &mut s.private_users_chown).group(Users),
     key(Files,   "BindUser",              &["bind-user"],                Trusted, |s| &mut s.bind_user)
         .ignored(USERS),
     key(Files,   "BindUserShell",         &["bind-user-shell"],          Trusted, |s| &mut s.bind_user_shell)
         .ignored(USERS),
-    key(Network, "Private",               &["network"],                  Trusted, |s| &mut s.private).group(Net),
+    key(Network, "Private",               &["network"],                  Trusted, |s| &mut s.private).group(Net)
+        .default("yes"),
     key(Network, "NamespacePath",         &["network", "network-namespace-path"], Trusted, |s| &mut s.namespace_path).group(Net)
         .ignored("nsrun makes each private network itself"),
-    key(Network, "VirtualEthernet",       &["network"],                  Trusted, |s| &mut s.virtual_ethernet).group(Net),
+    key(Network, "VirtualEthernet",       &["network"],                  Trusted, |s| &mut s.virtual_ethernet).group(Net)
+        .default("yes; with run no"),
     key(Network, "VirtualEthernetExtra",  &["network-veth-extra"],       Trusted, |s| &mut s.virtual_ethernet_extra).group(Net)
         .ignored(LINKS),
     key(Network, "Interface",             &["network-interface"],        Trusted, |s| &mut s.interface).group(Net)

@@ -165,15 +165,15 @@ fn rows() -> Vec<String> {
             None => format!("`--{}`", key.options.join("`, `--")),
             Some(_) => String::new(),
         };
-        let ignored = key
-            .ignored
-            .map_or(String::new(), |why| format!("ignored: {why}"));
         let cells = [
             format!("`[{}]` `{}=`", key.section.name(), key.name),
             format!("{values}{lines}"),
             options,
             key.trust.word().to_owned(),
-            ignored,
+            match key.ignored {
+                None => key.default.to_owned(),
+                Some(why) => format!("ignored: {why}"),
+            },
         ];
         format!("| {} |", cells.join(" | ")).replace("  ", " ")
     };

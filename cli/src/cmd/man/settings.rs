@@ -97,7 +97,8 @@ fn describe(page: &mut Roff, key: &Key) {
         options => format!(" As the option --{}.", options.join(", --")),
     };
     let effect = match key.ignored {
-        None => String::new(),
+        None if key.default.is_empty() => String::new(),
+        None => format!(" By default {}.", key.default),
         Some(why) => format!(" Ignored with a warning: {why}."),
     };
     entry(
