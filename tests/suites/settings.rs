@@ -505,4 +505,8 @@ fn edit_takes_content_from_its_input() {
     let file = Etc::dir().join(format!("{name}.nspawn"));
     let saved = fs::read_to_string(file).must("read the file");
     assert_eq!(saved, "[Exec]\nHostnam=a\n");
+    let command = sandbox.command(&["edit", "--stdin", "--drop-in=local", &name]);
+    let _ = run_with_input(command, b"[Exec]\nHostname=b\n", patience(30)).success();
+    let shown = sandbox.nsrun(&["config", &name]).success().stdout;
+    assert!(shown.contains("local.conf:2\nHostname=b\n"), "{shown}");
 }

@@ -20,6 +20,10 @@ pub struct EditArgs {
     #[arg(value_name = "NAME")]
     machine: MachineName,
 
+    /// Edit an addition to the machine's file instead, NAME.conf in its directory of drop-ins
+    #[arg(long, value_name = "NAME")]
+    drop_in: Option<String>,
+
     /// Take the new content from standard input instead of an editor
     #[arg(long)]
     stdin: bool,
@@ -27,7 +31,11 @@ pub struct EditArgs {
 
 /// Has a copy edited, checks it, and puts it into the file's place.
 pub fn run(args: &EditArgs, globals: &Globals) -> Result<()> {
-    let draft = Draft::open(&SearchPath::of(&globals.dirs, &args.machine), &args.machine)?;
+    let search = SearchPath::of(&globals.dirs, &args.machine);
+    let draft = match &args.drop_in {
+        Some(name) => Draft::open_drop_in(&search, &args.machine, name)?,
+        None => Draft::open(&search, &args.machine)?,
+    };
     let note = |text: String| {
         if !globals.quiet {
             report::note(text);
@@ -38,21 +46,22 @@ pub fn run(args: &EditArgs, globals: &Globals) -> Result<()> {
         draft.path().display(),
         args.machine
     );
-    if args.stdin {
-        draft.write_from(&mut io::stdin())?;
+    if draft.is_resumed() && !args.stdin {
+        let path = draft.path().display();
+        note(format!(
+            "Going on with the draft {path}; remove it to begin anew."
+        ));
+    }
+    let changed = if args.stdin {
+        draft.write_from(&mut io::stdin())
     } else {
-        if draft.is_resumed() {
-            note(format!(
-                "Going on with the draft {}; remove it to begin anew.",
-                draft.path().display()
-            ));
-        }
-        if let Err(error) = edit(draft.path()) {
-            return match draft.check() {
-                Ok(None) => draft.discard().and(Err(error)),
-                _ => Err(error.hint(&kept)),
-            };
-        }
+        edit(draft.path())
+    };
+    if let Err(error) = changed {
+        return match draft.check() {
+            Ok(None) => draft.discard().and(Err(error)),
+            _ => Err(error.hint(&kept)),
+        };
     }
     let Some(content) = draft.check().map_err(|error| error.hint(&kept))? else {
         note(format!("{} is as it was.", draft.target().display()));

@@ -40,17 +40,32 @@ impl Draft {
             .files
             .into_iter()
             .find(|file| file.path.ends_with(&name));
-        let lasting = search.administrators.first().map(|dir| dir.join(&name));
         let target = match &file {
             Some(file) if file.trusted => file.path.clone(),
-            _ => lasting.ok_or_else(|| Error::new(Kind::Failed, "no directory for settings"))?,
+            _ => lasting(search)?.join(&name),
         };
-        if let Ok(elsewhere) = std::fs::read_link(&target) {
-            return Err(kept_elsewhere(&target, &elsewhere));
-        }
+        not_a_link(&target)?;
         let original = file.as_ref().filter(|file| file.trusted);
         let original = original.map(|file| file.content.clone());
         let content = file.map_or_else(|| template(machine), |file| file.content);
+        Self::copy(target, original, content)
+    }
+
+    /// The same for a drop-in that has this name, with or without `.conf`.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] if no drop-in can have the name; otherwise as [`Self::open`].
+    pub fn open_drop_in(search: &SearchPath, machine: &MachineName, name: &str) -> Result<Self> {
+        let base = name.strip_suffix(".conf").unwrap_or(name);
+        if base.is_empty() || base.starts_with('.') || base.contains(['/', '\0']) {
+            let what = format!("invalid name of a drop-in '{}'", name.escape_debug());
+            return Err(Error::new(Kind::Usage, what).hint("for example --drop-in=local"));
+        }
+        let dir = lasting(search)?.join(format!("{machine}.nspawn.d"));
+        let target = dir.join(format!("{base}.conf"));
+        not_a_link(&target)?;
+        let original = read(&target)?;
+        let content = original.clone().unwrap_or_else(|| template(machine));
         Self::copy(target, original, content)
     }
 
@@ -187,16 +202,25 @@ fn beside(target: &Path) -> PathBuf {
     target.with_file_name(draft)
 }
 
-fn kept_elsewhere(target: &Path, elsewhere: &Path) -> Error {
+/// The administrator's directory that outlives a boot.
+fn lasting(search: &SearchPath) -> Result<&Path> {
+    let dir = search.administrators.first();
+    dir.map(PathBuf::as_path)
+        .ok_or_else(|| Error::new(Kind::Failed, "there is no directory for settings"))
+}
+
+/// A link leads to a file that something else makes, such as a NixOS generation.
+fn not_a_link(target: &Path) -> Result<()> {
+    let Ok(elsewhere) = std::fs::read_link(target) else {
+        return Ok(());
+    };
     let what = format!(
         "cannot edit {}: it is a link to {}",
         target.display(),
         elsewhere.display()
     );
-    Error::new(Kind::Busy, what).hint(format!(
-        "change it where it is made, or add a file to {}.d",
-        target.display()
-    ))
+    let hint = "change it where it is made, or add to it with --drop-in=NAME";
+    Err(Error::new(Kind::Busy, what).hint(hint))
 }
 
 fn template(machine: &MachineName) -> Vec<u8> {

@@ -109,15 +109,11 @@ impl Collected {
         let Some(first) = self.errors.first() else {
             return Ok(());
         };
-        let mut what = format!("cannot use settings: {}: {}", first.place, first.text);
+        let mut what = format!("cannot use settings: {first}");
         if self.errors.len() > 1 {
             what.push_str(&format!(" (and {} more)", self.errors.len() - 1));
         }
-        let error = Error::new(Kind::BadInput, what);
-        Err(match &first.hint {
-            Some(hint) => error.hint(hint),
-            None => error.hint("--settings=no starts without the file"),
-        })
+        Err(Error::new(Kind::BadInput, what).hint("--settings=no starts without the file"))
     }
 }
 

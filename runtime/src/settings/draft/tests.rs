@@ -125,5 +125,24 @@ fn a_link_is_left_to_whoever_made_it() {
     symlink(host.image.with_extension("store"), &host.file).unwrap();
     let error = Draft::open(&host.search, &"web".parse().unwrap()).unwrap_err();
     assert_eq!(error.kind(), Kind::Busy);
-    assert!(error.advice().unwrap().contains("web.nspawn.d"), "{error}");
+    assert!(error.advice().unwrap().contains("--drop-in"), "{error}");
+}
+
+#[test]
+fn a_drop_in_is_made_below_its_own_name() {
+    let Some(host) = Host::new() else { return };
+    let open = |name: &str| Draft::open_drop_in(&host.search, &"web".parse().unwrap(), name);
+    let draft = open("local").unwrap();
+    draft.write_from(&mut &b"[Exec]\nBoot=yes\n"[..]).unwrap();
+    assert!(draft.check().unwrap().is_some());
+    let path = draft.save().unwrap();
+    assert_eq!(
+        path,
+        host.file.with_extension("nspawn.d").join("local.conf")
+    );
+    let again = open("local.conf").unwrap();
+    assert_eq!(again.content().unwrap(), b"[Exec]\nBoot=yes\n");
+    for name in ["", ".conf", ".hidden", "../a", "a/b"] {
+        assert_eq!(open(name).unwrap_err().kind(), Kind::Usage, "{name}");
+    }
 }
