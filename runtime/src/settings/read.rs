@@ -117,7 +117,9 @@ impl Collected {
     }
 }
 
-fn placed(faults: Vec<Fault>, file: &Arc<Path>) -> impl Iterator<Item = Problem> {
+/// What is wrong in a file, from its top to its end.
+fn placed(mut faults: Vec<Fault>, file: &Arc<Path>) -> impl Iterator<Item = Problem> {
+    faults.sort_by_key(|fault| fault.line);
     faults.into_iter().map(|fault| Problem {
         place: Place {
             file: file.clone(),
