@@ -16,11 +16,12 @@ pub fn apply(
     request: &mut Request,
     globals: &Globals,
 ) -> Result<Vec<Line>> {
-    let choice = args.settings();
+    let choice = args.settings.choice();
     if choice.usage == Use::No {
         return Ok(Vec::new());
     }
-    let found = SearchPath::beside(&request.root).find(request.machine.as_str())?;
+    let name = args.name(&request.root)?;
+    let found = SearchPath::beside(&request.root).find(name.as_str())?;
     let warn = |text: &dyn std::fmt::Display| {
         if !globals.quiet {
             report::note(format_args!("nsrun: warning: {text}"));

@@ -14,10 +14,13 @@ pub mod list;
 pub mod logs;
 pub mod machine_args;
 pub mod man;
+pub mod mount_args;
 pub mod run;
+pub mod settings_args;
 mod start;
 pub mod status;
 pub mod stop;
+mod template;
 
 use std::process::ExitCode;
 
