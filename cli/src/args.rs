@@ -5,10 +5,13 @@ use clap::{Parser, Subcommand};
 use crate::cmd::attach::AttachArgs;
 use crate::cmd::background::StartArgs;
 use crate::cmd::boot::BootArgs;
+use crate::cmd::cat::CatArgs;
 use crate::cmd::change_images::{CleanArgs, ReadOnlyArgs, RemoveArgs, RenameArgs};
 use crate::cmd::clone::CloneArgs;
 use crate::cmd::completions::CompletionsArgs;
+use crate::cmd::config::ConfigArgs;
 use crate::cmd::control::{IsRunningArgs, KillArgs, NamesArgs, WaitArgs};
+use crate::cmd::edit::EditArgs;
 use crate::cmd::exec::ExecArgs;
 use crate::cmd::export::ExportArgs;
 use crate::cmd::images::{ImageStatusArgs, ImagesArgs};
@@ -88,6 +91,15 @@ pub enum Command {
     Logs(LogsArgs),
     /// Stop a machine
     Stop(StopArgs),
+    /// Print the settings files of machines
+    Cat(CatArgs),
+    /// Edit a machine's settings file, and check it before it is saved
+    #[command(
+        after_help = "The editor is $SYSTEMD_EDITOR, $EDITOR or $VISUAL, else editor, nano, vim or vi."
+    )]
+    Edit(EditArgs),
+    /// Show what the settings files of a machine come to
+    Config(ConfigArgs),
     /// Ask machines to power off, without waiting for them
     Poweroff(NamesArgs),
     /// Ask machines to reboot

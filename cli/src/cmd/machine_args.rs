@@ -14,6 +14,7 @@ use nsrun_runtime::{Error, Kind, MachineName, Result};
 use rustix::termios::isatty;
 
 use super::mount_args::MountArgs;
+use super::settings_args::SettingsArgs;
 use super::template;
 use crate::globals::Globals;
 
@@ -123,6 +124,9 @@ pub struct MachineArgs {
     pub dry_run: bool,
 
     #[command(flatten)]
+    pub settings: SettingsArgs,
+
+    #[command(flatten)]
     mounts: MountArgs,
 }
 
@@ -130,13 +134,10 @@ impl MachineArgs {
     /// The request that these options make.
     pub fn request(&self, mode: Mode, globals: &Globals) -> Result<Request> {
         let root = self.root(globals)?;
-        let machine = match &self.machine {
-            Some(name) => name.clone(),
-            None if self.ephemeral.is_some() => {
-                name_of(&root)?.with_suffix(&Incarnation::new()?.to_string())?
-            }
-            None => name_of(&root)?,
-        };
+        let mut machine = self.name(&root)?;
+        if self.machine.is_none() && self.ephemeral.is_some() {
+            machine = machine.with_suffix(&Incarnation::new()?.to_string())?;
+        }
         let mut request = Request::new(machine, root, mode);
         request.users = self.private_users;
         request.ownership = self.private_users_ownership;
@@ -157,6 +158,14 @@ impl MachineArgs {
         request.mounts = self.mounts.mounts()?;
         request.interactive = isatty(rustix::stdio::stdin()) && isatty(rustix::stdio::stdout());
         Ok(request)
+    }
+
+    /// The name that was given or is the image's: that of settings files.
+    pub fn name(&self, root: &Path) -> Result<MachineName> {
+        match &self.machine {
+            Some(name) => Ok(name.clone()),
+            None => name_of(root),
+        }
     }
 
     fn root(&self, globals: &Globals) -> Result<PathBuf> {

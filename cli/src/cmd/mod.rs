@@ -3,10 +3,13 @@
 pub mod attach;
 pub mod background;
 pub mod boot;
+pub mod cat;
 pub mod change_images;
 pub mod clone;
 pub mod completions;
+pub mod config;
 pub mod control;
+pub mod edit;
 pub mod exec;
 pub mod export;
 pub mod images;
@@ -18,6 +21,7 @@ pub mod machine_args;
 pub mod man;
 pub mod mount_args;
 pub mod run;
+pub mod settings_args;
 mod start;
 pub mod status;
 pub mod stop;
@@ -67,6 +71,9 @@ fn carry_out(command: &Command, globals: &Globals) -> Result<ExitCode> {
         Command::Attach(args) => attach::run(args, globals),
         Command::Logs(args) => logs::run(args, globals),
         Command::Stop(args) => stop::run(args, globals),
+        Command::Cat(args) => cat::run(args, globals),
+        Command::Edit(args) => edit::run(args, globals),
+        Command::Config(args) => config::run(args, globals),
         Command::Poweroff(args) => control::power_off(args, globals),
         Command::Reboot(args) => control::reboot(args, globals),
         Command::Terminate(args) => control::terminate(args, globals),
