@@ -12,6 +12,7 @@ pub mod logs;
 pub mod machine_args;
 pub mod man;
 pub mod mount_args;
+pub mod process_args;
 pub mod run;
 mod start;
 pub mod status;
