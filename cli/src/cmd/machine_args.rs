@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueHint;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use nsrun_runtime::caps::CapSet;
-use nsrun_runtime::image::lookup;
+use nsrun_runtime::image::{is_read_only, lookup};
 use nsrun_runtime::ownership::Ownership;
 use nsrun_runtime::plan::{Changes, Mode, Network, Request, ResolvConf, Volatile};
 use nsrun_runtime::range::PrivateUsers;
@@ -15,6 +15,7 @@ use rustix::termios::isatty;
 
 use super::mount_args::MountArgs;
 use super::process_args::ProcessArgs;
+use super::settings_args::SettingsArgs;
 use super::template;
 use crate::globals::Globals;
 
@@ -124,6 +125,9 @@ pub struct MachineArgs {
     pub dry_run: bool,
 
     #[command(flatten)]
+    pub settings: SettingsArgs,
+
+    #[command(flatten)]
     mounts: MountArgs,
 
     #[command(flatten)]
@@ -134,13 +138,10 @@ impl MachineArgs {
     /// The request that these options make.
     pub fn request(&self, mode: Mode, globals: &Globals) -> Result<Request> {
         let root = self.root(globals)?;
-        let machine = match &self.machine {
-            Some(name) => name.clone(),
-            None if self.ephemeral.is_some() => {
-                name_of(&root)?.with_suffix(&Incarnation::new()?.to_string())?
-            }
-            None => name_of(&root)?,
-        };
+        let mut machine = self.name(&root)?;
+        if self.machine.is_none() && self.ephemeral.is_some() {
+            machine = machine.with_suffix(&Incarnation::new()?.to_string())?;
+        }
         let mut request = Request::new(machine, root, mode);
         request.users = self.private_users;
         request.ownership = self.private_users_ownership;
@@ -153,7 +154,8 @@ impl MachineArgs {
         request.no_new_privileges = self.no_new_privileges;
         request.changes = self.ephemeral.unwrap_or_default();
         request.volatile = self.volatile;
-        request.read_only = self.read_only;
+        // An image may be marked as read-only, by machinectl too.
+        request.read_only = self.read_only || is_read_only(&request.root);
         request.kernel_cmdline.clone_from(&self.kernel_cmdline);
         request.nesting = self.nesting;
         request.resolv_conf = self.resolv_conf;
@@ -162,6 +164,14 @@ impl MachineArgs {
         request.credentials = self.processes.credentials()?;
         request.interactive = isatty(rustix::stdio::stdin()) && isatty(rustix::stdio::stdout());
         Ok(request)
+    }
+
+    /// The name that was given or is the image's: that of settings files.
+    pub fn name(&self, root: &Path) -> Result<MachineName> {
+        match &self.machine {
+            Some(name) => Ok(name.clone()),
+            None => name_of(root),
+        }
     }
 
     fn root(&self, globals: &Globals) -> Result<PathBuf> {
