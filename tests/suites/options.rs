@@ -158,6 +158,28 @@ fn a_credential_by_its_name_is_nsruns_own_and_none_is_shown() {
 }
 
 #[test]
+fn options_of_nspawn_that_there_are_not_are_told_by_name() {
+    let sandbox = Sandbox::new();
+    let image = sandbox.tiny("foreign", &[]);
+    for (option, word) in [
+        ("--oci-bundle=/x", "OCI"),
+        ("-D", "operand"),
+        ("--network-veth", "--network=veth"),
+        ("--bind-user=me", "--bind=HOME"),
+        ("--selinux-context=x", "labels"),
+    ] {
+        let done = sandbox.nsrun(&["boot", option, &image]).expect_status(2);
+        let done = done.expect_stderr(word);
+        let name = option.split('=').next().must("name an option");
+        let _ = done.expect_stderr(name);
+    }
+    let done = sandbox
+        .nsrun(&["boot", "--nonsense", &image])
+        .expect_status(2);
+    let _ = done.expect_stderr("--nonsense");
+}
+
+#[test]
 fn values_that_are_none_are_refused() {
     let sandbox = Sandbox::new();
     let image = sandbox.tiny("bad", &[]);
