@@ -193,6 +193,45 @@ fn an_option_takes_one_keys_place_and_no_others_unless_the_file_overrides() {
 }
 
 #[test]
+fn mounts_come_from_files_and_options_together() {
+    let sandbox = Sandbox::new();
+    let etc = Etc::new();
+    let image = sandbox.tiny("mounts", &[]);
+    let shared = sandbox.dir().join("shared");
+    write(&shared.join("file"), "from the host");
+    let shared = shared.display();
+    let text = format!(
+        "[Files]\nBindReadOnly={shared}:/mnt\nTemporaryFileSystem=/var/scratch\nInaccessible=/usr\n"
+    );
+    etc.write(&format!("{image}.nspawn"), &text);
+    let inside = facts(&sandbox, &["--tmpfs=/srv"], &image);
+    assert!(inside.mount("/mnt").must("find the bind").has("ro"));
+    for (path, fstype) in [("/var/scratch", "tmpfs"), ("/srv", "tmpfs")] {
+        assert_eq!(inside.mount(path).must("find a mount").fstype, fstype);
+    }
+    assert!(inside.mount("/usr").is_some());
+    let inside = facts(&sandbox, &["--tmpfs=/mnt"], &image);
+    assert_eq!(inside.mount("/mnt").must("find the mount").fstype, "tmpfs");
+    let path = etc.write(&format!("{image}.nspawn"), "[Files]\nBind=/etc:/proc\n");
+    let done = run(&sandbox, &[], &image).expect_status(125);
+    let _ = done.expect_stderr(&format!("{}:2: Bind=/etc:/proc", path.display()));
+}
+
+#[test]
+fn an_ephemeral_machine_has_its_images_file() {
+    let sandbox = Sandbox::new();
+    let etc = Etc::new();
+    let image = sandbox.tiny("shortlived", &[]);
+    let file = format!("{image}.nspawn");
+    etc.write(&file, "[Exec]\nEnvironment=A=1\n");
+    assert_eq!(facts(&sandbox, &["-x"], &image).env["A"], "1");
+    etc.write(&file, "[Exec]\nEphemeral=yes\n");
+    let words = ["run", &image, "--", PROBE, "try", "create /kept"];
+    let _ = sandbox.nsrun(&words).success();
+    assert!(!sandbox.image_root().join(&image).join("kept").exists());
+}
+
+#[test]
 fn drop_ins_add_to_the_file_and_an_empty_value_takes_back() {
     let sandbox = Sandbox::new();
     let etc = Etc::new();

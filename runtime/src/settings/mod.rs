@@ -10,6 +10,7 @@ mod files;
 mod keys;
 mod limits;
 mod model;
+mod mounts;
 mod places;
 mod problem;
 mod read;

@@ -3,14 +3,15 @@
 use super::limits::{
     Cpus, Delegated, Family, OomScore, Personality, ResourceLimit, Rule, SystemCall,
 };
+use super::mounts::{Bind, Inaccessible, Overlay, Tmpfs};
 use super::places::{
-    Bind, BindUserShell, Interface, InterfacePair, LinkJournal, Overlay, Port, ResolvConfMode,
-    TimezoneMode, Tmpfs, Volatile, Zone,
+    BindUserShell, Interface, InterfacePair, LinkJournal, Port, ResolvConfMode, TimezoneMode, Zone,
 };
 use super::values::{InnerPath, MachineId, PivotRoot, UserName, Variable};
 use crate::caps::CapSet;
 use crate::name::MachineName;
 use crate::ownership::Ownership;
+use crate::plan::Volatile;
 use crate::range::PrivateUsers;
 use crate::supervise::Signal;
 
@@ -48,12 +49,12 @@ pub(super) struct Settings {
 
     pub(super) read_only: Option<bool>,
     pub(super) volatile: Option<Volatile>,
-    pub(super) bind: Vec<Bind>,
-    pub(super) bind_read_only: Vec<Bind>,
+    pub(super) bind: Vec<Bind<false>>,
+    pub(super) bind_read_only: Vec<Bind<true>>,
     pub(super) temporary_file_system: Vec<Tmpfs>,
-    pub(super) inaccessible: Vec<InnerPath>,
-    pub(super) overlay: Vec<Overlay>,
-    pub(super) overlay_read_only: Vec<Overlay>,
+    pub(super) inaccessible: Vec<Inaccessible>,
+    pub(super) overlay: Vec<Overlay<false>>,
+    pub(super) overlay_read_only: Vec<Overlay<true>>,
     pub(super) private_users_ownership: Option<Ownership>,
     pub(super) private_users_chown: Option<bool>,
     pub(super) bind_user: Vec<String>,

@@ -7,7 +7,6 @@ use super::keys::Trust::{Any, Forbids, Trusted};
 use super::keys::{Key, key};
 
 const LIMITS: &str = "the host's usual limits are in force";
-const MOUNTS: &str = "nsrun mounts nothing but the image and what a container needs";
 const USERS: &str = "nsrun lends no users of the host";
 const LINKS: &str = "nsrun makes one link, between host and machine";
 
@@ -18,7 +17,7 @@ pub static KEYS: &[Key] = &[
     key(Exec,    "Boot",                  &["boot"],                     Any,     |s| &mut s.boot).group(StartMode)
         .default("as the verb says"),
     key(Exec,    "Ephemeral",             &["ephemeral"],                Trusted, |s| &mut s.ephemeral)
-        .ignored("nsrun does not start from a copy: changes stay in the image"),
+        .default("no"),
     key(Exec,    "ProcessTwo",            &["pid1"],                     Any,     |s| &mut s.process_two).group(StartMode)
         .default("yes"),
     key(Exec,    "Parameters",            &["parameters", "command"],   Any,     |s| &mut s.parameters).group(StartMode).whole(),
@@ -100,19 +99,13 @@ pub static KEYS: &[Key] = &[
     key(Files,   "ReadOnly",              &["read-only"],                Any,     |s| &mut s.read_only)
         .default("no"),
     key(Files,   "Volatile",              &["volatile"],                 Any,     |s| &mut s.volatile)
-        .ignored("nsrun does not throw changes away: they stay in the image"),
-    key(Files,   "Bind",                  &["bind"],                     Trusted, |s| &mut s.bind).group(Mounts)
-        .ignored(MOUNTS),
-    key(Files,   "BindReadOnly",          &["bind-ro"],                  Trusted, |s| &mut s.bind_read_only).group(Mounts)
-        .ignored(MOUNTS),
-    key(Files,   "TemporaryFileSystem",   &["tmpfs"],                    Trusted, |s| &mut s.temporary_file_system).group(Mounts)
-        .ignored(MOUNTS),
-    key(Files,   "Inaccessible",          &["inaccessible"],             Trusted, |s| &mut s.inaccessible).group(Mounts)
-        .ignored(MOUNTS),
-    key(Files,   "Overlay",               &["overlay"],                  Trusted, |s| &mut s.overlay).group(Mounts)
-        .ignored(MOUNTS),
-    key(Files,   "OverlayReadOnly",       &["overlay-ro"],               Trusted, |s| &mut s.overlay_read_only).group(Mounts)
-        .ignored(MOUNTS),
+        .default("no"),
+    key(Files,   "Bind",                  &["bind"],                     Trusted, |s| &mut s.bind).group(Mounts),
+    key(Files,   "BindReadOnly",          &["bind-ro"],                  Trusted, |s| &mut s.bind_read_only).group(Mounts),
+    key(Files,   "TemporaryFileSystem",   &["tmpfs"],                    Trusted, |s| &mut s.temporary_file_system).group(Mounts),
+    key(Files,   "Inaccessible",          &["inaccessible"],             Trusted, |s| &mut s.inaccessible).group(Mounts),
+    key(Files,   "Overlay",               &["overlay"],                  Trusted, |s| &mut s.overlay).group(Mounts),
+    key(Files,   "OverlayReadOnly",       &["overlay-ro"],               Trusted, |s| &mut s.overlay_read_only).group(Mounts),
     key(Files,   "PrivateUsersOwnership", &["private-users-ownership"],  Trusted, |s| &mut s.private_users_ownership).group(Users)
         .default("auto"),
     key(Files,   "PrivateUsersChown",     &["private-users-ownership"],  Trusted, |s| &mut s.private_users_chown).group(Users),

@@ -67,6 +67,14 @@ const SAMPLES: &[(&str, &str)] = &[
     ("Hostname", "other"),
     ("ResolvConf", "copy-host"),
     ("ReadOnly", "yes"),
+    ("Ephemeral", "yes"),
+    ("Volatile", "state"),
+    ("Bind", "/srv"),
+    ("BindReadOnly", "/srv"),
+    ("TemporaryFileSystem", "/scratch"),
+    ("Inaccessible", "/srv"),
+    ("Overlay", "/a:/b"),
+    ("OverlayReadOnly", "/a:/b"),
     ("PrivateUsersOwnership", "map"),
     ("PrivateUsersChown", "yes"),
     ("Private", "no"),
@@ -95,12 +103,12 @@ fn each_key_that_is_not_called_ignored_changes_the_request() {
 
 #[test]
 fn a_key_that_is_ignored_is_told_of_once_with_its_place() {
-    let mut all = read("[Files]\nBind=/a\nBind=/b\n[Exec]\nHostname=c\n");
+    let mut all = read("[Exec]\nHostname=c\n[Network]\nPort=1\nPort=2\n");
     let choice = Choice::default();
     choice.apply(&mut all, &[], &mut boot()).unwrap();
     let told: Vec<String> = all.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(told.len(), 1);
-    assert!(told[0].starts_with("/f:2: Bind= is ignored: "), "{told:?}");
+    assert!(told[0].starts_with("/f:4: Port= is ignored: "), "{told:?}");
 }
 
 #[test]
@@ -215,4 +223,29 @@ fn the_walkthroughs_two_lines_give_the_hosts_network_and_users() {
     let request = applied(text, boot(), Use::Yes);
     assert_eq!(request.network, Some(Network::Host));
     assert_eq!(request.users, PrivateUsers::No);
+}
+
+#[test]
+fn mounts_of_file_and_options_add_up_and_one_path_is_mounted_once() {
+    let mut request = boot();
+    request.mounts = vec![Mount::tmpfs("/srv").unwrap()];
+    let text = "[Files]\nBind=/a:/srv\nBindReadOnly=/b:/mnt\n";
+    let shown = |request: &Request| -> Vec<String> {
+        let mounts = request.mounts.iter();
+        mounts
+            .map(|mount| format!("{mount} ({})", mount.spelling))
+            .collect()
+    };
+    let with_options = applied(text, request.clone(), Use::Yes);
+    let expected = [
+        "tmpfs on /srv (--tmpfs=/srv)",
+        "/b on /mnt (/f:3: BindReadOnly=/b:/mnt)",
+    ];
+    assert_eq!(shown(&with_options), expected);
+    let overriding = applied(text, request, Use::Override);
+    let expected = [
+        "/a on /srv (/f:2: Bind=/a:/srv)",
+        "/b on /mnt (/f:3: BindReadOnly=/b:/mnt)",
+    ];
+    assert_eq!(shown(&overriding), expected);
 }
