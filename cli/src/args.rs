@@ -6,13 +6,18 @@ use crate::cmd::attach::AttachArgs;
 use crate::cmd::background::StartArgs;
 use crate::cmd::boot::BootArgs;
 use crate::cmd::cat::CatArgs;
+use crate::cmd::change_images::{CleanArgs, ReadOnlyArgs, RemoveArgs, RenameArgs};
+use crate::cmd::clone::CloneArgs;
 use crate::cmd::completions::CompletionsArgs;
 use crate::cmd::config::ConfigArgs;
 use crate::cmd::control::{IsRunningArgs, KillArgs, NamesArgs, WaitArgs};
 use crate::cmd::edit::EditArgs;
 use crate::cmd::exec::ExecArgs;
+use crate::cmd::export::ExportArgs;
+use crate::cmd::images::{ImageStatusArgs, ImagesArgs};
 use crate::cmd::import::{ImportArgs, ImportFsArgs};
 use crate::cmd::list::ListArgs;
+use crate::cmd::login::{LoginArgs, ShellArgs};
 use crate::cmd::logs::LogsArgs;
 use crate::cmd::man::ManArgs;
 use crate::cmd::run::RunArgs;
@@ -72,6 +77,10 @@ pub enum Command {
     Run(RunArgs),
     /// Run a command in a running machine
     Exec(ExecArgs),
+    /// Log in to a running machine on a terminal of its own
+    Login(LoginArgs),
+    /// Open a session, or run a command in one, in a running machine
+    Shell(ShellArgs),
     /// List running machines
     List(ListArgs),
     /// Show what is known of a machine
@@ -107,6 +116,24 @@ pub enum Command {
     Wait(WaitArgs),
     /// Tell whether a machine runs, also by the exit status
     IsRunning(IsRunningArgs),
+    /// List images
+    #[command(visible_alias = "list-images")]
+    Images(ImagesArgs),
+    /// Show what is known of images
+    ImageStatus(ImageStatusArgs),
+    /// Copy an image, sharing its blocks where the file system can
+    Clone(CloneArgs),
+    /// Write an image as a tar archive
+    #[command(visible_alias = "export-tar")]
+    Export(ExportArgs),
+    /// Remove images
+    Remove(RemoveArgs),
+    /// Give an image another name
+    Rename(RenameArgs),
+    /// Make an image read-only or writable
+    ReadOnly(ReadOnlyArgs),
+    /// Remove hidden images and what killed commands left
+    Clean(CleanArgs),
     /// Write the manual pages
     #[command(hide = true)]
     Man(ManArgs),

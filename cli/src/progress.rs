@@ -4,7 +4,8 @@ use crate::report;
 use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use nsrun_runtime::{MachineName, image::import};
+use nsrun_runtime::MachineName;
+use nsrun_runtime::image::{ImageName, import};
 
 /// Shows progress on stderr.
 #[derive(Debug)]
@@ -30,6 +31,18 @@ impl Progress {
     pub(crate) fn of_import(name: &MachineName, quiet: bool) -> Self {
         let begin = "{prefix} {binary_bytes} {binary_bytes_per_sec}";
         Self::new(format!("importing {name}"), begin, BYTES, quiet)
+    }
+
+    /// For a copy of the image `name`.
+    pub(crate) fn of_clone(name: &ImageName, quiet: bool) -> Self {
+        let begin = "{prefix} {binary_bytes} {binary_bytes_per_sec}";
+        Self::new(format!("cloning {name}"), begin, BYTES, quiet)
+    }
+
+    /// For writing the image `name` as an archive.
+    pub(crate) fn of_export(name: &ImageName, quiet: bool) -> Self {
+        let begin = "{prefix} {binary_bytes} {binary_bytes_per_sec}";
+        Self::new(format!("exporting {name}"), begin, BYTES, quiet)
     }
 
     /// For a change of the owners of the machine `name`'s files.

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use nsrun_runtime::image::Counts;
 use nsrun_runtime::{Error, Kind};
 
 /// Prints the failure and its hint to stderr; the exit status is that of its kind.
@@ -28,6 +29,17 @@ pub fn line(text: impl Display) {
 /// Prints a line for the user's eyes. A terminal that has hung up is no reason to fail.
 pub fn note(text: impl Display) {
     let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// What an image holds, in words.
+pub fn counts(counts: &Counts) -> String {
+    format!(
+        "{} files, {} directories, {} symbolic links, {}",
+        counts.files,
+        counts.directories,
+        counts.symlinks,
+        indicatif::BinaryBytes(counts.bytes),
+    )
 }
 
 /// Prints a result as JSON.

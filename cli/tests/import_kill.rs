@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use nsrun_runtime::Dirs;
 use nsrun_runtime::image::sweep;
 
 /// Longest that anything here may take.
@@ -45,6 +46,13 @@ impl Place {
 
     fn image_root(&self) -> PathBuf {
         self.dir.path().join("images")
+    }
+
+    fn dirs(&self) -> Dirs {
+        Dirs::new(
+            Some(&self.image_root()),
+            Some(&self.dir.path().join("state")),
+        )
     }
 
     fn image(&self) -> PathBuf {
@@ -124,7 +132,7 @@ impl Place {
     fn assert_recovers(&self) {
         // The unpacker dies with its parent, but not in the same instant.
         wait_for(|| {
-            sweep(&self.image_root()).unwrap();
+            sweep(&self.dirs()).unwrap();
             let left = self.left();
             (left.is_empty() || left == ["web"]).then_some(())
         });
@@ -304,7 +312,7 @@ fn one_of_two_imports_of_a_name_wins() {
 fn sweeping_leaves_an_import_that_is_under_way_alone() {
     let place = Place::new();
     let held = place.start_held();
-    assert_eq!(sweep(&place.image_root()).unwrap(), Vec::<String>::new());
+    assert_eq!(sweep(&place.dirs()).unwrap(), Vec::<String>::new());
     assert!(held.release().success());
     place.assert_whole();
 }

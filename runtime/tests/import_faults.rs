@@ -120,6 +120,6 @@ fn what_is_left_is_swept_though_it_is_locked_against_removal() {
         let flags = rustix::fs::ioctl_getflags(&file).unwrap();
         rustix::fs::ioctl_setflags(&file, flags | rustix::fs::IFlags::IMMUTABLE).unwrap();
     }
-    sweep(&place.image_root()).unwrap();
+    sweep(&place.dirs()).unwrap();
     assert_eq!(place.left(), Vec::<String>::new());
 }

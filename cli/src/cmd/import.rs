@@ -146,14 +146,10 @@ fn carry_out(request: &Request, notice: Option<String>, globals: &Globals) -> Re
 }
 
 fn summary(report: &Report) -> String {
-    let counts = &report.counts;
     format!(
-        "imported {}: {} files, {} directories, {} symbolic links, {}",
+        "imported {}: {}",
         report.path.display(),
-        counts.files,
-        counts.directories,
-        counts.symlinks,
-        indicatif::BinaryBytes(counts.bytes),
+        report::counts(&report.counts)
     )
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueHint;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use nsrun_runtime::caps::CapSet;
-use nsrun_runtime::image::lookup;
+use nsrun_runtime::image::{is_read_only, lookup};
 use nsrun_runtime::ownership::Ownership;
 use nsrun_runtime::plan::{Changes, Mode, Network, Request, ResolvConf, Volatile};
 use nsrun_runtime::range::PrivateUsers;
@@ -150,7 +150,8 @@ impl MachineArgs {
         request.no_new_privileges = self.no_new_privileges;
         request.changes = self.ephemeral.unwrap_or_default();
         request.volatile = self.volatile;
-        request.read_only = self.read_only;
+        // An image may be marked as read-only, by machinectl too.
+        request.read_only = self.read_only || is_read_only(&request.root);
         request.kernel_cmdline.clone_from(&self.kernel_cmdline);
         request.nesting = self.nesting;
         request.resolv_conf = self.resolv_conf;

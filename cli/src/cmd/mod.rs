@@ -4,13 +4,18 @@ pub mod attach;
 pub mod background;
 pub mod boot;
 pub mod cat;
+pub mod change_images;
+pub mod clone;
 pub mod completions;
 pub mod config;
 pub mod control;
 pub mod edit;
 pub mod exec;
+pub mod export;
+pub mod images;
 pub mod import;
 pub mod list;
+pub mod login;
 pub mod logs;
 pub mod machine_args;
 pub mod man;
@@ -38,7 +43,7 @@ pub(crate) const OWN_FAILURE: u8 = 125;
 pub fn dispatch(command: &Command, globals: &Globals) -> ExitCode {
     let result = require_root(command).and_then(|()| carry_out(command, globals));
     result.unwrap_or_else(|error| match command {
-        Command::Run(_) | Command::Exec(_) => commands_failure(&error),
+        Command::Run(_) | Command::Exec(_) | Command::Shell(_) => commands_failure(&error),
         _ => report::failure(&error),
     })
 }
@@ -49,8 +54,18 @@ fn carry_out(command: &Command, globals: &Globals) -> Result<ExitCode> {
         Command::Start(args) => return background::run(args, globals),
         Command::Run(args) => return run::run(args, globals),
         Command::Exec(args) => return exec::run(args, globals),
+        Command::Login(args) => return login::run(args, globals),
+        Command::Shell(args) => return login::shell(args, globals),
         Command::Import(args) => import::run(args, globals),
         Command::ImportFs(args) => import::run_fs(args, globals),
+        Command::Images(args) => images::list(args, globals),
+        Command::ImageStatus(args) => images::status(args, globals),
+        Command::Clone(args) => clone::run(args, globals),
+        Command::Export(args) => export::run(args, globals),
+        Command::Remove(args) => change_images::remove(args, globals),
+        Command::Rename(args) => change_images::rename(args, globals),
+        Command::ReadOnly(args) => change_images::read_only(args, globals),
+        Command::Clean(args) => change_images::clean(args, globals),
         Command::List(args) => list::run(args, globals),
         Command::Status(args) => status::run(args, globals),
         Command::Attach(args) => attach::run(args, globals),

@@ -82,6 +82,40 @@ fn parse_permissions(text: &str) -> Option<u16> {
     })
 }
 
+/// A list in the kernel's form as text that every reader of tar archives takes: owners by
+/// their numbers. `None` if it is malformed.
+pub(super) fn to_text(value: &[u8]) -> Option<String> {
+    let entries = value.strip_prefix(&VERSION.to_le_bytes())?;
+    if entries.is_empty() || !entries.len().is_multiple_of(8) {
+        return None;
+    }
+    let text = entries.chunks_exact(8).map(entry_text);
+    Some(text.collect::<Option<Vec<_>>>()?.join(","))
+}
+
+fn entry_text(entry: &[u8]) -> Option<String> {
+    let (head, id) = entry.split_first_chunk::<4>()?;
+    let [tag, permissions] = [[head[0], head[1]], [head[2], head[3]]].map(u16::from_le_bytes);
+    let id = u32::from_le_bytes(*id.first_chunk()?);
+    let (word, has_id) = match tag {
+        0x01 => ("user", false),
+        0x02 => ("user", true),
+        0x04 => ("group", false),
+        0x08 => ("group", true),
+        0x10 => ("mask", false),
+        0x20 => ("other", false),
+        _ => return None,
+    };
+    let id = if has_id {
+        id.to_string()
+    } else {
+        String::new()
+    };
+    let letter = |bit, letter| if permissions & bit == 0 { '-' } else { letter };
+    let (r, w, x) = (letter(4, 'r'), letter(2, 'w'), letter(1, 'x'));
+    Some(format!("{word}:{id}:{r}{w}{x}"))
+}
+
 /// Whether a value has the shape of the kernel's form.
 pub(super) fn is_well_formed(value: &[u8]) -> bool {
     value.len() > 4 && value.len() % 8 == 4 && value.starts_with(&VERSION.to_le_bytes())
@@ -113,6 +147,25 @@ mod tests {
         assert_eq!(with_number[8..], [10, 0, 0, 0]);
         assert_eq!(from_text(b"user::rwx,user:bob:rwx"), None);
         assert_eq!(from_text(b"user:4294967295:rwx"), None);
+    }
+
+    #[test]
+    fn text_is_read_back_as_it_was() {
+        let lists = [
+            "user::rw-,user:1000:r-x,group::r--,mask::r-x,other::---",
+            "user::rwx,group::r-x,group:0:-w-,group:77:r--,mask::rwx,other::r-x",
+        ];
+        for text in lists {
+            let value = from_text(text.as_bytes()).unwrap();
+            assert_eq!(to_text(&value).as_deref(), Some(text));
+        }
+        for bad in [
+            &b""[..],
+            &[2, 0, 0, 0],
+            &[2, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0],
+        ] {
+            assert_eq!(to_text(bad), None);
+        }
     }
 
     #[test]

@@ -199,7 +199,11 @@ impl Attributes {
     }
 
     /// Reads those of an open file; counts those that may not be carried.
-    fn read(file: BorrowedFd<'_>, name: &[u8], warnings: &mut Warnings) -> io::Result<Self> {
+    pub(super) fn read(
+        file: BorrowedFd<'_>,
+        name: &[u8],
+        warnings: &mut Warnings,
+    ) -> io::Result<Self> {
         let mut kept = Self::default();
         for attribute in list(file)?.split(|&b| b == 0).filter(|a| !a.is_empty()) {
             if attribute == HOST_LABEL {
@@ -217,6 +221,11 @@ impl Attributes {
             Some(value) => self.0.push((attribute, value)),
             None => warnings.member(WarningKind::Attributes, name),
         }
+    }
+
+    /// Names and values.
+    pub(super) fn list(&self) -> &[(Vec<u8>, Vec<u8>)] {
+        &self.0
     }
 
     /// Memory taken, in bytes.

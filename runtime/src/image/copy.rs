@@ -23,7 +23,7 @@ use super::tree::{Tree, parent_and_name};
 use super::wire::Summary;
 use super::worker::{Job, Ticker};
 use crate::error::{Context, Error, Kind, Result};
-use data::DataCopier;
+pub(super) use data::DataCopier;
 
 /// A directory to copy.
 #[derive(Debug)]

@@ -12,17 +12,17 @@ use super::archive::Archive;
 use super::copy::Copy;
 use super::hoist::single_top;
 use super::limits::Limits;
-use super::lookup;
 use super::metadata::{self, Identity, Metadata};
 use super::report::{Counts, Warning};
 use super::root::ImageRoot;
 use super::sniff::Compression;
-use super::staging::{Staging, exists, lock_name, sweep};
+use super::staging::Staging;
+use super::subject::claim_file;
+use super::sweep::sweep;
 use super::wire::Summary;
 use super::worker;
 use crate::dirs::Dirs;
 use crate::error::{Context, Error, Kind, Result};
-use crate::lock::{LockFile, Mode as LockMode};
 use crate::name::MachineName;
 
 /// Most permissions of an image's root directory.
@@ -122,11 +122,11 @@ fn carry_out(dirs: &Dirs, request: &Request, progress: &mut dyn Progress) -> Res
     let name = &request.name;
     let (file, total) = open(&request.source)?;
     let root = ImageRoot::open(dirs.image_root())?;
-    sweep(dirs.image_root())?;
+    sweep(dirs)?;
     metadata::prepare(dirs)?;
     // Made first and dropped last: its lock file tells a sweep that the name's may be stale.
-    let staging = Staging::new(&root, name)?;
-    let _name_lock = claim(&root, name)?;
+    let staging = Staging::new(&root, name.as_str())?;
+    let _name_lock = claim_file(&root, name.as_str())?;
     let advanced = |read| progress.advanced(read, total);
     let limits = request.limits.clone();
     let summary = match request.source {
@@ -136,22 +136,8 @@ fn carry_out(dirs: &Dirs, request: &Request, progress: &mut dyn Progress) -> Res
     let top = single_top(staging.dir()).cannot(|| "look for a single top directory")?;
     let identity = finish_root(&staging, top.as_deref()).cannot(|| "look at the image")?;
     metadata::write(dirs, name, &describe(request, &summary, identity))?;
-    staging.publish(name, top.as_deref(), request.sync)?;
+    staging.publish(name.as_str(), top.as_deref(), request.sync)?;
     Ok(report(name, &root, summary))
-}
-
-/// Takes the name for this import.
-fn claim(root: &ImageRoot, name: &MachineName) -> Result<LockFile> {
-    let path = root.path().join(lock_name(name.as_str()));
-    let lock = LockFile::take(&path, LockMode::Exclusive);
-    let Some(lock) = lock.cannot(|| format!("lock image {name}"))? else {
-        let what = format!("image {name} is in use or being imported");
-        return Err(Error::new(Kind::Busy, what));
-    };
-    if lookup::find_in(root.path(), name).is_some() {
-        return Err(exists(root, name));
-    }
-    Ok(lock)
 }
 
 fn open(source: &Source) -> Result<(OwnedFd, Option<u64>)> {

@@ -31,7 +31,18 @@ pub enum ImageKind {
 }
 
 impl ImageKind {
-    fn text(self) -> &'static str {
+    /// Its name in lists, as machined has it.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Directory => "directory",
+            Self::Raw => "raw",
+            Self::Block => "block",
+            Self::Stack => "mstack",
+            Self::Versions => "versions",
+        }
+    }
+
+    pub(super) fn text(self) -> &'static str {
         match self {
             Self::Directory => "a directory",
             Self::Raw => "a raw disk image",
@@ -86,6 +97,11 @@ pub fn search_path(dirs: &Dirs) -> Vec<PathBuf> {
 /// # Errors
 /// [`Kind::NotFound`] if none has it.
 pub fn find(dirs: &Dirs, name: &MachineName) -> Result<Image> {
+    find_named(dirs, name.as_str())
+}
+
+/// Finds an image that need not have a machine's name.
+pub(super) fn find_named(dirs: &Dirs, name: &str) -> Result<Image> {
     let path = search_path(dirs);
     if let Some(image) = path.iter().find_map(|dir| find_in(dir, name)) {
         return Ok(image);
@@ -97,8 +113,8 @@ pub fn find(dirs: &Dirs, name: &MachineName) -> Result<Image> {
 
 /// Finds the image `name` in one directory. A directory is preferred, since it is what
 /// can be booted.
-pub(super) fn find_in(dir: &Path, name: &MachineName) -> Option<Image> {
-    let plain = dir.join(name.as_str());
+pub(super) fn find_in(dir: &Path, name: &str) -> Option<Image> {
+    let plain = dir.join(name);
     let plain_kind = match std::fs::metadata(&plain) {
         Ok(found) if found.is_dir() => Some(ImageKind::Directory),
         Ok(found) if found.file_type().is_block_device() => Some(ImageKind::Block),
@@ -127,10 +143,6 @@ mod tests {
     use super::*;
     use std::fs;
 
-    fn name(text: &str) -> MachineName {
-        text.parse().unwrap()
-    }
-
     #[test]
     fn directories_files_and_links_to_them_are_images() {
         let root = tempfile::tempdir().unwrap();
@@ -140,7 +152,7 @@ mod tests {
         fs::write(root.path().join("plain"), "").unwrap();
         fs::create_dir(root.path().join("many.v")).unwrap();
         std::os::unix::fs::symlink("web", root.path().join("link")).unwrap();
-        let kind = |n| find(&dirs, &name(n)).map(|image| image.kind).ok();
+        let kind = |n| find_named(&dirs, n).map(|image| image.kind).ok();
         assert_eq!(kind("web"), Some(ImageKind::Directory));
         assert_eq!(kind("link"), Some(ImageKind::Directory));
         assert_eq!(kind("disk"), Some(ImageKind::Raw));
@@ -153,18 +165,18 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let dirs = Dirs::new(Some(root.path()), None);
         fs::write(root.path().join("disk.raw"), "").unwrap();
-        let error = find(&dirs, &name("disk")).unwrap().tree().unwrap_err();
+        let error = find_named(&dirs, "disk").unwrap().tree().unwrap_err();
         assert_eq!(error.kind(), Kind::BadInput);
         assert!(error.to_string().contains("a raw disk image"), "{error}");
         fs::create_dir(root.path().join("disk")).unwrap();
-        assert!(find(&dirs, &name("disk")).unwrap().tree().is_ok());
+        assert!(find_named(&dirs, "disk").unwrap().tree().is_ok());
     }
 
     #[test]
     fn a_missing_image_names_where_it_was_sought() {
         let root = tempfile::tempdir().unwrap();
         let dirs = Dirs::new(Some(root.path()), None);
-        let error = find(&dirs, &name("web")).unwrap_err();
+        let error = find_named(&dirs, "web").unwrap_err();
         assert_eq!(error.kind(), Kind::NotFound);
         let expected = format!("no image web in {}", root.path().display());
         assert_eq!(error.to_string(), expected);

@@ -92,6 +92,24 @@ fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     std::fs::rename(new, path)
 }
 
+/// Forgets what is known of images called `name`.
+pub(super) fn remove(dirs: &Dirs, name: &str) -> Result<()> {
+    let path = dir(dirs).join(format!("{name}.json"));
+    match std::fs::remove_file(&path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other.cannot(|| format!("remove {}", path.display())),
+    }
+}
+
+/// What is known of `old` is known of `new` from now on.
+pub(super) fn rename(dirs: &Dirs, old: &str, new: &str) -> Result<()> {
+    let path = |name| dir(dirs).join(format!("{name}.json"));
+    match std::fs::rename(path(old), path(new)) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other.cannot(|| format!("rename {}", path(old).display())),
+    }
+}
+
 /// What is known of the image `name` whose directory is `image`; `None` if nothing is,
 /// or if it is about another image that had the name before.
 #[must_use]

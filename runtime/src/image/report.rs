@@ -46,6 +46,8 @@ pub enum WarningKind {
     TrailingBytes,
     /// Directories on which something is mounted.
     MountPoints,
+    /// Files of a tree in use that changed or went while they were read.
+    Changed,
 }
 
 impl WarningKind {
@@ -61,6 +63,7 @@ impl WarningKind {
             Self::LoneZeroBlock => "zero block ends the archive where two should",
             Self::TrailingBytes => "bytes after the end of the archive were ignored",
             Self::MountPoints => "mount points were left empty",
+            Self::Changed => "files changed or vanished while they were read",
         }
     }
 }

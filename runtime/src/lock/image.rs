@@ -11,7 +11,6 @@ use rustix::fs::{Mode as Permissions, OFlags};
 use super::file::{self, LockFile};
 use super::{LOCK_DIR, Mode};
 use crate::error::{Context, Error, Kind, Result};
-use crate::name::MachineName;
 
 /// systemd makes its lock directory with this mode; ours must not widen it.
 const LOCK_DIR_MODE: u32 = 0o700;
@@ -142,11 +141,11 @@ impl NameLock {
     /// # Errors
     /// Of kind [`Kind::Busy`] if another tool is making an image of that name; if the
     /// lock file cannot be made.
-    pub fn take(name: &MachineName) -> Result<Self> {
+    pub fn take(name: &str) -> Result<Self> {
         Self::within(Path::new(LOCK_DIR), name)
     }
 
-    fn within(lock_dir: &Path, name: &MachineName) -> Result<Self> {
+    fn within(lock_dir: &Path, name: &str) -> Result<Self> {
         let path = Self::file(lock_dir, name);
         file::make_dir(lock_dir, LOCK_DIR_MODE)
             .cannot(|| format!("create {}", lock_dir.display()))?;
@@ -159,7 +158,7 @@ impl NameLock {
         Ok(Self { _file: file })
     }
 
-    fn file(lock_dir: &Path, name: &MachineName) -> PathBuf {
+    fn file(lock_dir: &Path, name: &str) -> PathBuf {
         lock_dir.join(format!("name-{name}"))
     }
 }
@@ -215,8 +214,7 @@ mod tests {
         let by_inode = format!("{LOCK_DIR}/inode-{}:{}", metadata.dev(), metadata.ino());
         let files: Vec<&Path> = locks.files().collect();
         assert_eq!(files, [Path::new("/.#usr.lck"), Path::new(&by_inode)]);
-        let name = "web".parse().unwrap();
-        let file = NameLock::file(Path::new(LOCK_DIR), &name);
+        let file = NameLock::file(Path::new(LOCK_DIR), "web");
         assert_eq!(file, Path::new("/run/systemd/nspawn/locks/name-web"));
     }
 
@@ -282,11 +280,11 @@ mod tests {
     #[test]
     fn a_name_is_locked_once() {
         let place = Place::new();
-        let name = "web".parse().unwrap();
-        let held = NameLock::within(&place.lock_dir(), &name).unwrap();
-        let error = NameLock::within(&place.lock_dir(), &name).unwrap_err();
+        let name = "web";
+        let held = NameLock::within(&place.lock_dir(), name).unwrap();
+        let error = NameLock::within(&place.lock_dir(), name).unwrap_err();
         assert_eq!(error.kind(), Kind::Busy);
         drop(held);
-        NameLock::within(&place.lock_dir(), &name).unwrap();
+        NameLock::within(&place.lock_dir(), name).unwrap();
     }
 }

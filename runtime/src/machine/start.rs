@@ -83,8 +83,8 @@ pub fn start(
             tell(Event::Warning(&text));
         }
     }
-    if let Err(error) = crate::image::sweep(dirs.image_root()) {
-        let text = format!("cannot clear up what an import left: {error}");
+    if let Err(error) = crate::image::sweep(dirs) {
+        let text = format!("cannot clear up what was left of images: {error}");
         tell(Event::Warning(&text));
     }
     let mut claim = store.claim(&plan.machine)?;

@@ -13,8 +13,8 @@ use rustix::io::{Errno, Result as SysResult};
 use super::ids::base_of;
 use super::marker::{Marker, Pending, path_hash};
 use super::values::{shift_acl, shift_capability};
-use super::walk::kind;
 use crate::error::{Context, Result};
+use crate::image::walk::kind;
 
 const CAPABILITY: &CStr = c"security.capability";
 const ACLS: [&CStr; 2] = [c"system.posix_acl_access", c"system.posix_acl_default"];

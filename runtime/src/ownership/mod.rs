@@ -3,13 +3,13 @@
 
 mod change;
 mod ids;
+mod inside;
 mod marker;
 mod survey;
 #[cfg(test)]
 mod tests;
 mod treatment;
 mod values;
-mod walk;
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -23,13 +23,14 @@ use self::change::{Change, Node};
 use self::ids::{Rule, base_of};
 use self::marker::{Marker, Pending};
 use self::survey::Survey;
-use self::walk::walk;
 use crate::error::{Context, Error, Kind, Result};
+use crate::image::walk::walk;
 use crate::image::{Tree, shown};
 use crate::mountinfo;
 use crate::range::SIZE;
 
 pub(crate) use self::ids::{BUSY_BASE, TreeIds};
+pub(crate) use self::inside::Inside;
 pub use self::treatment::Ownership;
 pub(crate) use self::treatment::{IdMap, Treatment, treat, warning};
 

@@ -6,9 +6,9 @@ use rustix::fs::{FileType, Statx};
 
 use super::ids::Rule;
 use super::marker::path_hash;
-use super::walk::{is_mount_point, kind, walk};
 use super::{Pace, Watch};
 use crate::error::{Context, Error, Kind, Result};
+use crate::image::walk::{is_mount_point, kind, walk};
 use crate::image::{Tree, shown};
 
 /// What was seen.

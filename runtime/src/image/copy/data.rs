@@ -15,7 +15,7 @@ const BUFFER: usize = 256 << 10;
 
 /// Copies the contents of files one after another.
 #[derive(Debug)]
-pub(super) struct DataCopier {
+pub(in crate::image) struct DataCopier {
     buffer: Vec<u8>,
     read: u64,
     /// The file system may share blocks between files.
@@ -34,12 +34,17 @@ impl Default for DataCopier {
 
 impl DataCopier {
     /// Bytes of files that were copied or shared.
-    pub(super) fn read(&self) -> u64 {
+    pub(in crate::image) fn read(&self) -> u64 {
         self.read
     }
 
     /// Gives the empty file `to` the contents of `from`.
-    pub(super) fn copy(&mut self, from: &File, to: &File, budget: &mut Budget) -> Result<()> {
+    pub(in crate::image) fn copy(
+        &mut self,
+        from: &File,
+        to: &File,
+        budget: &mut Budget,
+    ) -> Result<()> {
         let size = from.metadata().cannot(|| "look at it")?.len();
         if size == 0 {
             return Ok(());

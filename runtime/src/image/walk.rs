@@ -9,27 +9,28 @@ use rustix::fs::{
 };
 use rustix::io::{Errno, Result as SysResult, retry_on_intr};
 
+use super::report::shown;
+use super::tree::Tree;
 use crate::error::{Context, Result};
-use crate::image::{Tree, shown};
 
 /// A name in a directory.
 #[derive(Debug)]
-pub(super) struct Found<'a> {
+pub(crate) struct Found<'a> {
     dir: BorrowedFd<'a>,
     name: &'a CStr,
     /// From the top down, without a slash in front.
-    pub(super) path: &'a [u8],
+    pub(crate) path: &'a [u8],
 }
 
 impl Found<'_> {
     /// Looks at it without following a link or setting off a mount.
-    pub(super) fn look(&self) -> SysResult<Statx> {
+    pub(crate) fn look(&self) -> SysResult<Statx> {
         let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
         statx(self.dir, self.name, flags, StatxFlags::BASIC_STATS)
     }
 
     /// Pins the inode, whatever it is; `None` if something is mounted there.
-    pub(super) fn pin(&self) -> SysResult<Option<OwnedFd>> {
+    pub(crate) fn pin(&self) -> SysResult<Option<OwnedFd>> {
         let how = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let confined = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
         let open = || openat2(self.dir, self.name, how, Mode::empty(), confined);
@@ -41,18 +42,18 @@ impl Found<'_> {
 }
 
 /// The type of what was looked at.
-pub(super) fn kind(stat: &Statx) -> FileType {
+pub(crate) fn kind(stat: &Statx) -> FileType {
     FileType::from_raw_mode(stat.stx_mode.into())
 }
 
 /// Whether something is mounted there.
-pub(super) fn is_mount_point(stat: &Statx) -> bool {
+pub(crate) fn is_mount_point(stat: &Statx) -> bool {
     stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)
 }
 
 /// Visits all below the top of `tree`. Where `visit` says so, it goes down into a directory,
 /// later and by its path: no depth exhausts descriptors.
-pub(super) fn walk(tree: &Tree, visit: &mut dyn FnMut(&Found<'_>) -> Result<bool>) -> Result<()> {
+pub(crate) fn walk(tree: &Tree, visit: &mut dyn FnMut(&Found<'_>) -> Result<bool>) -> Result<()> {
     let mut waiting = vec![Vec::new()];
     while let Some(above) = waiting.pop() {
         let what = || format!("read directory '{}'", shown(&above));
