@@ -14,6 +14,7 @@ use nsrun_runtime::{Error, Kind, MachineName, Result};
 use rustix::termios::isatty;
 
 use super::mount_args::MountArgs;
+use super::process_args::ProcessArgs;
 use super::settings_args::SettingsArgs;
 use super::template;
 use crate::globals::Globals;
@@ -128,6 +129,9 @@ pub struct MachineArgs {
 
     #[command(flatten)]
     mounts: MountArgs,
+
+    #[command(flatten)]
+    processes: ProcessArgs,
 }
 
 impl MachineArgs {
@@ -156,6 +160,8 @@ impl MachineArgs {
         request.nesting = self.nesting;
         request.resolv_conf = self.resolv_conf;
         request.mounts = self.mounts.mounts()?;
+        request.tuning = self.processes.tuning();
+        request.credentials = self.processes.credentials()?;
         request.interactive = isatty(rustix::stdio::stdin()) && isatty(rustix::stdio::stdout());
         Ok(request)
     }

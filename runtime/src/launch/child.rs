@@ -113,6 +113,7 @@ impl Child<'_> {
             Op::Pivot => mounts::pivot(slots),
             Op::Propagation(flags) => rustix::mount::mount_change(c"/", *flags),
             Op::BindNotify { path } => nodes::bind_notify(slots, path),
+            Op::Personality(number) => sys::process::personality(*number).map_err(errno),
             Op::Hostname(name) => rustix::system::sethostname(name.to_bytes()),
             Op::ResetSignals => sys::process::reset_signals().map_err(errno),
             Op::Umask(mask) => {

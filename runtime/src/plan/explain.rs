@@ -1,5 +1,6 @@
 //! A plan in words, the same for the same request on the same host.
 
+use super::tuning::Tuning;
 use super::{Changes, Console, Network, Plan};
 use crate::ownership::Ownership;
 use crate::range::PrivateUsers;
@@ -36,6 +37,9 @@ impl Plan {
             ),
             ("devices", devices(self)),
         ];
+        lines.extend(tuning(&self.tuning));
+        let credentials = self.credentials.iter();
+        lines.extend(credentials.map(|one| ("credential", format!("{one:?}"))));
         lines.extend(self.mounts.iter().map(|planned| {
             let kind = if planned.mount.read_only {
                 "mount (read-only)"
@@ -92,6 +96,24 @@ impl Plan {
             None => "as it is".into(),
         }
     }
+}
+
+/// What was asked for of the payload's processes; limits are in the script.
+fn tuning(tuning: &Tuning) -> Vec<(&'static str, String)> {
+    let lines = [
+        ("OOM score", tuning.oom_score.map(|score| score.to_string())),
+        ("processors", tuning.cpus.as_ref().map(ToString::to_string)),
+        (
+            "personality",
+            tuning.personality.map(|p| format!("{p:?}").to_lowercase()),
+        ),
+        (
+            "stop signal",
+            tuning.stop_signal.map(|signal| signal.to_string()),
+        ),
+    ];
+    let asked = |(name, value): (&'static str, Option<String>)| Some((name, value?));
+    lines.into_iter().filter_map(asked).collect()
 }
 
 fn users(users: PrivateUsers) -> String {

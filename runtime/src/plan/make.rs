@@ -2,7 +2,7 @@
 
 use super::mounts::{self, Mount};
 use super::request::{Mode, Request, ResolvConf, Volatile};
-use super::{Console, Network, Plan, TTY_GID, env, limits, volatile};
+use super::{Console, Network, Plan, TTY_GID, credentials, env, limits, volatile};
 use crate::caps::{self, Isolation};
 use crate::error::{Error, Kind, Result};
 use crate::facts::{HostFacts, INITS, ImageFacts, Node, Opened};
@@ -28,13 +28,14 @@ pub(crate) fn make(
     check_range(request.users)?;
     check_ownership(request.users, request.ownership)?;
     volatile::check(request)?;
+    credentials::check(&request.credentials)?;
     let network = request.network.unwrap_or(if boots {
         Network::Veth
     } else {
         Network::Private
     });
     let (uuid, uuid_is_random) = uuid(request, host, image)?;
-    let (limits, mut warnings) = limits::build(host);
+    let (limits, mut warnings) = limits::build(host, &request.tuning.limits);
     if boots && !image.has_os_release {
         warnings.push("the image has no os-release file: is it an operating system?".to_owned());
     }
@@ -100,6 +101,8 @@ pub(crate) fn make(
         devices: host.devices.clone(),
         proc_entries: host.proc_entries.clone(),
         limits,
+        tuning: request.tuning.clone(),
+        credentials: request.credentials.clone(),
         mounts,
         nodes,
         warnings,

@@ -1,5 +1,6 @@
 //! What a launch will be: every default filled in, every conflict refused, nothing done yet.
 
+pub mod credentials;
 mod env;
 mod explain;
 mod limits;
@@ -7,6 +8,7 @@ mod make;
 pub(crate) mod masks;
 pub mod mounts;
 mod request;
+pub mod tuning;
 mod volatile;
 
 use std::ffi::CStr;
@@ -14,10 +16,12 @@ use std::path::PathBuf;
 
 use rustix::process::Resource;
 
+use self::credentials::Credential;
 pub(crate) use self::env::search_path;
 pub(crate) use self::make::{make, new_id, parse_id};
 use self::mounts::Planned;
 pub use self::request::{Changes, Mode, Request, ResolvConf, Volatile};
+use self::tuning::Tuning;
 pub(crate) use self::volatile::mounts as all_mounts;
 use crate::caps::CapSet;
 use crate::facts::Node;
@@ -142,6 +146,10 @@ pub struct Plan {
     pub proc_entries: Vec<&'static CStr>,
     /// Resource limits.
     pub limits: Vec<Limit>,
+    /// What else was asked for of its processes.
+    pub tuning: Tuning,
+    /// Secrets for the payload.
+    pub credentials: Vec<Credential>,
     /// Mounts that were asked for, each after those that it lies in.
     pub mounts: Vec<Planned>,
     /// Device nodes that these mounts show, and whether they can be written to.

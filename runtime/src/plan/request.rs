@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use super::Network;
+use super::credentials::Credential;
 use super::mounts::Mount;
+use super::tuning::Tuning;
 use crate::caps::CapSet;
 use crate::name::MachineName;
 use crate::ownership::Ownership;
@@ -107,6 +109,10 @@ pub struct Request {
     pub nesting: bool,
     /// How `/etc/resolv.conf` is treated.
     pub resolv_conf: ResolvConf,
+    /// How processes run.
+    pub tuning: Tuning,
+    /// Secrets for the payload.
+    pub credentials: Vec<Credential>,
     /// More mounts, in any order.
     pub mounts: Vec<Mount>,
     /// Whether the caller's streams are a terminal.
@@ -137,6 +143,8 @@ impl Request {
             kernel_cmdline: String::new(),
             nesting: false,
             resolv_conf: ResolvConf::default(),
+            tuning: Tuning::default(),
+            credentials: Vec::new(),
             mounts: Vec::new(),
             interactive: false,
         }

@@ -41,7 +41,7 @@ pub(crate) fn compile(
     let mut b = Builder::new(range);
     enter(&mut b, plan, range.is_some(), mount_point)?;
     custom::lock(&mut b, plan)?;
-    run::build(&mut b, plan);
+    run::build(&mut b, plan)?;
     api::build(&mut b, plan);
     dev::build(&mut b, plan);
     image_files(&mut b, plan)?;
@@ -135,6 +135,8 @@ fn parent(plan: &Plan, range: Option<Range>, map: IdMap) -> Result<Vec<ParentOp>
         soft: limit.soft,
         hard: limit.hard,
     }));
+    ops.extend(plan.tuning.oom_score.map(ParentOp::OomScore));
+    ops.extend(plan.tuning.cpus.clone().map(ParentOp::Processors));
     if plan.network == Network::Veth {
         ops.push(ParentOp::Network);
     }
