@@ -9,6 +9,7 @@ use crate::caps::CapSet;
 use crate::error::{Error, Kind, Result};
 use crate::ownership::Ownership;
 use crate::plan::mounts::Mount;
+use crate::plan::tuning::{AskedLimit, Tuning};
 use crate::plan::{Changes, Mode, Network, Request, ResolvConf};
 
 /// Whose values win where both have one.
@@ -29,15 +30,13 @@ pub(super) fn apply(
     start_mode(settings, request).map_err(|text| contradiction(all, "Boot", text))?;
     network(settings, request, merge).map_err(|text| contradiction(all, "Private", text))?;
     environment(&settings.environment, request, winner);
-    if let Some(path) = &settings.working_directory {
-        request.workdir = Some(path.0.clone());
-    }
+    let workdir = settings.working_directory.as_ref();
+    set_some(&mut request.workdir, workdir.map(|path| path.0.clone()));
     request.add_capabilities = union(request.add_capabilities, &settings.capability);
     request.drop_capabilities = union(request.drop_capabilities, &settings.drop_capability);
     set(&mut request.no_new_privileges, settings.no_new_privileges);
-    if let Some(id) = &settings.machine_id {
-        request.uuid = Some(id.0.clone());
-    }
+    let id = settings.machine_id.as_ref();
+    set_some(&mut request.uuid, id.map(|id| id.0.clone()));
     set(&mut request.users, settings.private_users);
     let chown = settings.private_users_chown.map(|chown| match chown {
         true => Ownership::Chown,
@@ -47,13 +46,13 @@ pub(super) fn apply(
         &mut request.ownership,
         settings.private_users_ownership.or(chown),
     );
-    if let Some(name) = &settings.hostname {
-        request.hostname = Some(name.to_string());
-    }
+    let hostname = settings.hostname.as_ref();
+    set_some(&mut request.hostname, hostname.map(ToString::to_string));
     set(&mut request.read_only, settings.read_only);
     set(&mut request.volatile, settings.volatile);
     set(&mut request.changes, settings.ephemeral.map(changes));
     mounts(all, request, winner);
+    tuning(settings, &mut request.tuning, winner);
     let unsupported = resolv_conf(settings, request);
     all.warnings.extend(ignored(all));
     if let Some(text) = unsupported {
@@ -61,6 +60,33 @@ pub(super) fn apply(
         all.warnings.extend(warning);
     }
     Ok(())
+}
+
+fn tuning(settings: &Settings, tuning: &mut Tuning, winner: Winner) {
+    set_some(&mut tuning.oom_score, settings.oom_score_adjust);
+    set_some(&mut tuning.personality, settings.personality);
+    set_some(&mut tuning.stop_signal, settings.kill_signal);
+    let cpus: Vec<String> = settings
+        .cpu_affinity
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    set_some(&mut tuning.cpus, cpus.join(",").parse().ok());
+    let of_file = settings.limits.asked();
+    let has = |list: &[AskedLimit], limit: &AskedLimit| {
+        list.iter().any(|other| other.resource == limit.resource)
+    };
+    match winner {
+        Winner::CommandLine => {
+            let options = tuning.limits.clone();
+            let free = of_file.into_iter().filter(|limit| !has(&options, limit));
+            tuning.limits.extend(free);
+        }
+        Winner::File => {
+            tuning.limits.retain(|limit| !has(&of_file, limit));
+            tuning.limits.extend(of_file);
+        }
+    }
 }
 
 fn changes(ephemeral: bool) -> Changes {
@@ -134,6 +160,12 @@ fn named(all: &Collected, key: &str, mount: &Mount) -> Mount {
         mount.spelling = format!("{place}: {key}={value}");
     }
     mount
+}
+
+fn set_some<T>(place: &mut Option<T>, value: Option<T>) {
+    if value.is_some() {
+        *place = value;
+    }
 }
 
 fn set<T: Copy>(place: &mut T, value: Option<T>) {

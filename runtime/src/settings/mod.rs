@@ -121,6 +121,9 @@ impl Choice {
                 .iter()
                 .any(|option| said.iter().any(|s| s == option))
         };
+        if key.shared {
+            return false;
+        }
         match (self.merge, key.group) {
             (Merge::ByGroup, Some(group)) => KEYS
                 .iter()

@@ -66,7 +66,19 @@ const SAMPLES: &[(&str, &str)] = &[
     ("PrivateUsers", "no"),
     ("Hostname", "other"),
     ("ResolvConf", "copy-host"),
+    ("Limit", "3:4"),
     ("ReadOnly", "yes"),
+    ("KillSignal", "SIGTERM"),
+    (
+        "Personality",
+        if cfg!(target_arch = "x86_64") {
+            "x86"
+        } else {
+            "arm"
+        },
+    ),
+    ("OOMScoreAdjust", "100"),
+    ("CPUAffinity", "0"),
     ("Ephemeral", "yes"),
     ("Volatile", "state"),
     ("Bind", "/srv"),
@@ -84,7 +96,11 @@ const SAMPLES: &[(&str, &str)] = &[
 #[test]
 fn each_key_that_is_not_called_ignored_changes_the_request() {
     for key in KEYS.iter().filter(|key| key.ignored.is_none()) {
-        let sample = SAMPLES.iter().find(|(name, _)| *name == key.name);
+        let name = match key.name.starts_with("Limit") {
+            true => "Limit",
+            false => key.name,
+        };
+        let sample = SAMPLES.iter().find(|(sample, _)| *sample == name);
         let (_, value) = sample.unwrap_or_else(|| panic!("{key:?} has no sample"));
         let section = key.section.name();
         let mut text = format!("[{section}]\n{}={value}\n", key.name);
@@ -248,4 +264,19 @@ fn mounts_of_file_and_options_add_up_and_one_path_is_mounted_once() {
         "/b on /mnt (/f:3: BindReadOnly=/b:/mnt)",
     ];
     assert_eq!(shown(&overriding), expected);
+}
+
+#[test]
+fn a_limit_gives_way_to_an_option_for_the_same_resource() {
+    let mut request = boot();
+    let limit = |text: &str| text.parse::<AskedLimit>().unwrap();
+    request.tuning.limits = vec![limit("NOFILE=1")];
+    let text = "[Exec]\nLimitNOFILE=2\nLimitCORE=3\nCPUAffinity=0-1\nCPUAffinity=3\n";
+    let said = vec!["rlimit".to_owned()];
+    let mut all = read(text);
+    Choice::default()
+        .apply(&mut all, &said, &mut request)
+        .unwrap();
+    assert_eq!(request.tuning.limits, [limit("NOFILE=1"), limit("CORE=3")]);
+    assert_eq!(request.tuning.cpus.unwrap().numbers(), [0, 1, 3]);
 }
