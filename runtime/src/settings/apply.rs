@@ -1,15 +1,16 @@
 //! What settings change of a request.
 
+mod lists;
+
 use super::Merge;
 use super::model::Settings;
 use super::problem::Problem;
-use super::read::{Collected, Line};
+use super::read::Collected;
 use super::values::Variable;
 use crate::caps::CapSet;
 use crate::error::{Error, Kind, Result};
 use crate::ownership::Ownership;
-use crate::plan::mounts::Mount;
-use crate::plan::tuning::{AskedLimit, Tuning};
+use crate::plan::tuning::Tuning;
 use crate::plan::{Changes, Mode, Network, Request, ResolvConf};
 
 /// Whose values win where both have one.
@@ -51,7 +52,7 @@ pub(super) fn apply(
     set(&mut request.read_only, settings.read_only);
     set(&mut request.volatile, settings.volatile);
     set(&mut request.changes, settings.ephemeral.map(changes));
-    mounts(all, request, winner);
+    lists::mounts(all, &mut request.mounts, winner);
     tuning(settings, &mut request.tuning, winner);
     let unsupported = resolv_conf(settings, request);
     all.warnings.extend(ignored(all));
@@ -72,21 +73,7 @@ fn tuning(settings: &Settings, tuning: &mut Tuning, winner: Winner) {
         .map(ToString::to_string)
         .collect();
     set_some(&mut tuning.cpus, cpus.join(",").parse().ok());
-    let of_file = settings.limits.asked();
-    let has = |list: &[AskedLimit], limit: &AskedLimit| {
-        list.iter().any(|other| other.resource == limit.resource)
-    };
-    match winner {
-        Winner::CommandLine => {
-            let options = tuning.limits.clone();
-            let free = of_file.into_iter().filter(|limit| !has(&options, limit));
-            tuning.limits.extend(free);
-        }
-        Winner::File => {
-            tuning.limits.retain(|limit| !has(&of_file, limit));
-            tuning.limits.extend(of_file);
-        }
-    }
+    lists::limits(settings.limits.asked(), &mut tuning.limits, winner);
 }
 
 fn changes(ephemeral: bool) -> Changes {
@@ -95,71 +82,6 @@ fn changes(ephemeral: bool) -> Changes {
     } else {
         Changes::Kept
     }
-}
-
-/// Of two mounts on one path the winner's is made.
-fn mounts(all: &Collected, request: &mut Request, winner: Winner) {
-    let settings = &all.settings;
-    let binds = settings.bind.iter().map(|bind| ("Bind", &bind.0));
-    let of_file = binds
-        .chain(
-            settings
-                .bind_read_only
-                .iter()
-                .map(|bind| ("BindReadOnly", &bind.0)),
-        )
-        .chain(
-            settings
-                .temporary_file_system
-                .iter()
-                .map(|t| ("TemporaryFileSystem", &t.0)),
-        )
-        .chain(
-            settings
-                .inaccessible
-                .iter()
-                .map(|path| ("Inaccessible", &path.0)),
-        )
-        .chain(
-            settings
-                .overlay
-                .iter()
-                .map(|overlay| ("Overlay", &overlay.0)),
-        )
-        .chain(
-            settings
-                .overlay_read_only
-                .iter()
-                .map(|o| ("OverlayReadOnly", &o.0)),
-        );
-    let of_file: Vec<Mount> = of_file.map(|(key, mount)| named(all, key, mount)).collect();
-    let on_path_of = |list: &[Mount], mount: &Mount| list.iter().any(|m| m.target == mount.target);
-    match winner {
-        Winner::CommandLine => {
-            let options = request.mounts.clone();
-            let free = of_file
-                .into_iter()
-                .filter(|mount| !on_path_of(&options, mount));
-            request.mounts.extend(free);
-        }
-        Winner::File => {
-            request.mounts.retain(|mount| !on_path_of(&of_file, mount));
-            request.mounts.extend(of_file);
-        }
-    }
-}
-
-/// The mount, spelled for messages as in its file.
-fn named(all: &Collected, key: &str, mount: &Mount) -> Mount {
-    let (_, value) = mount.spelling.split_once('=').unwrap_or_default();
-    let of_key =
-        |line: &&Line| line.key.name == key && line.value.escape_debug().to_string() == value;
-    let place = all.lines.iter().find(of_key).map(|line| &line.place);
-    let mut mount = mount.clone();
-    if let Some(place) = place {
-        mount.spelling = format!("{place}: {key}={value}");
-    }
-    mount
 }
 
 fn set_some<T>(place: &mut Option<T>, value: Option<T>) {

@@ -7,7 +7,13 @@ use crate::plan::mounts::{Mount, Source, What};
 
 /// `Bind=` and `BindReadOnly=`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Bind<const READ_ONLY: bool>(pub(super) Mount);
+pub(super) struct Bind<const READ_ONLY: bool>(Mount);
+
+impl<const READ_ONLY: bool> AsRef<Mount> for Bind<READ_ONLY> {
+    fn as_ref(&self) -> &Mount {
+        &self.0
+    }
+}
 
 impl<const READ_ONLY: bool> Item for Bind<READ_ONLY> {
     const WHAT: &'static str = "SOURCE[:TARGET[:OPTIONS]]";
@@ -20,7 +26,13 @@ impl<const READ_ONLY: bool> Item for Bind<READ_ONLY> {
 
 /// `Overlay=` and `OverlayReadOnly=`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Overlay<const READ_ONLY: bool>(pub(super) Mount);
+pub(super) struct Overlay<const READ_ONLY: bool>(Mount);
+
+impl<const READ_ONLY: bool> AsRef<Mount> for Overlay<READ_ONLY> {
+    fn as_ref(&self) -> &Mount {
+        &self.0
+    }
+}
 
 impl<const READ_ONLY: bool> Item for Overlay<READ_ONLY> {
     const WHAT: &'static str = "LOWER[:LOWER…]:UPPER:TARGET";
@@ -33,7 +45,13 @@ impl<const READ_ONLY: bool> Item for Overlay<READ_ONLY> {
 
 /// `TemporaryFileSystem=`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Tmpfs(pub(super) Mount);
+pub(super) struct Tmpfs(Mount);
+
+impl AsRef<Mount> for Tmpfs {
+    fn as_ref(&self) -> &Mount {
+        &self.0
+    }
+}
 
 impl Item for Tmpfs {
     const WHAT: &'static str = "PATH[:OPTIONS]";
@@ -45,7 +63,13 @@ impl Item for Tmpfs {
 
 /// `Inaccessible=`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Inaccessible(pub(super) Mount);
+pub(super) struct Inaccessible(Mount);
+
+impl AsRef<Mount> for Inaccessible {
+    fn as_ref(&self) -> &Mount {
+        &self.0
+    }
+}
 
 impl Item for Inaccessible {
     const WHAT: &'static str = "absolute path";

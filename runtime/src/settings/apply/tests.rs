@@ -1,6 +1,8 @@
 use std::path::Path;
 
 use super::*;
+use crate::plan::mounts::Mount;
+use crate::plan::tuning::AskedLimit;
 use crate::range::PrivateUsers;
 use crate::settings::{Choice, KEYS, Merge, Use};
 
