@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 
 use nsrun_tests::done::Running;
 use nsrun_tests::facts::Facts;
-use nsrun_tests::{Done, Must, Sandbox, patience, wait_until};
+use nsrun_tests::{Done, Must, Sandbox, patience, skip, wait_until};
 use rustix::process::Signal;
 
 const PROBE: &str = "/sbin/init";
@@ -155,6 +157,59 @@ fn a_credential_by_its_name_is_nsruns_own_and_none_is_shown() {
         dry.stdout.contains("theirs (6 bytes)") && !dry.stdout.contains("s3cret"),
         "{dry}"
     );
+}
+
+#[test]
+fn resolv_conf_is_copied_replaced_bound_or_removed() {
+    let sandbox = Sandbox::new();
+    let image = sandbox.tiny("resolv", &[]);
+    let file = sandbox.image_root().join(&image).join("etc/resolv.conf");
+    let hosts = fs::read_to_string("/etc/resolv.conf").must("read the host's");
+    let hosts = hosts.trim_end().replace('\n', "\\n");
+    let read = |mode: &str| {
+        let option = format!("--resolv-conf={mode}");
+        let words = ["read /etc/resolv.conf", "create /etc/resolv.conf"];
+        attempts(&sandbox, &[&option], &image, &words)
+    };
+    fs::write(&file, "image's").must("write a file");
+    assert_eq!(read("off")[0], "image's");
+    assert_eq!(read("auto")[0], "image's", "the network is the machine's");
+    assert_eq!(read("bind-host")[0], hosts);
+    assert_eq!(fs::read_to_string(&file).must("read"), "image's");
+    assert_eq!(read("copy-host")[0], hosts);
+    assert_eq!(read("delete"), ["ENOENT", "ok"]);
+    fs::remove_file(&file).must("remove a file");
+    symlink("/run/nowhere", &file).must("make a link");
+    assert_eq!(read("copy-host")[0], "ENOENT", "links are left alone");
+    assert_eq!(read("replace-host")[0], hosts);
+    assert!(fs::symlink_metadata(&file).must("look").is_file());
+    let done = run(&sandbox, &["--resolv-conf=bind-none"], &image, &["facts"]);
+    let _ = done.expect_status(125).expect_stderr("bind-none");
+}
+
+#[test]
+fn the_time_zone_is_linked_copied_bound_or_removed() {
+    let sandbox = Sandbox::new();
+    let image = sandbox.tiny("zone", &[]);
+    let tree = sandbox.image_root().join(&image);
+    let file = tree.join("etc/localtime");
+    if !Path::new("/etc/localtime").exists() {
+        skip!("the host has no /etc/localtime");
+    }
+    let there = |mode: &str| {
+        let option = format!("--timezone={mode}");
+        attempts(&sandbox, &[&option], &image, &["exists /etc/localtime"]).concat()
+    };
+    assert_eq!(there("auto"), "ENOENT", "the image has no such zone");
+    assert_eq!(there("off"), "ENOENT");
+    assert_eq!(there("copy"), "ok");
+    let same = fs::read(&file).must("read") == fs::read("/etc/localtime").must("read the host's");
+    assert!(same, "the content is the host's");
+    assert_eq!(there("off"), "ok");
+    assert_eq!(there("delete"), "ENOENT");
+    assert_eq!(there("bind"), "ok");
+    let done = run(&sandbox, &["--timezone=symlink"], &image, &["facts"]).success();
+    let _ = done.expect_stderr("time zone");
 }
 
 #[test]

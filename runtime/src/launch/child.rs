@@ -102,6 +102,7 @@ impl Child<'_> {
             Op::File { at, mode, content } => nodes::file(slots, at, *mode, content),
             Op::Node { at, mode, device } => nodes::node(slots, at, *mode, *device),
             Op::Link { at, target } => nodes::link(slots, at, target),
+            Op::Unlink { at } => nodes::unlink(slots, at),
             Op::Fill { at, content } => nodes::fill(slots, at, content),
             Op::Write { at, content } => nodes::write(slots, at, content),
             Op::Take { tree, .. } => custom::take(slots, self.trees, *tree),

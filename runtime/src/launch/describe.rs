@@ -82,6 +82,7 @@ impl fmt::Display for Op {
             | Self::File { .. }
             | Self::Node { .. }
             | Self::Link { .. }
+            | Self::Unlink { .. }
             | Self::Fill { .. }
             | Self::Write { .. } => node(self, f),
             Self::Take { .. }
@@ -167,6 +168,7 @@ fn node(op: &Op, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Op::File { at, mode, .. } => write!(f, "make file {at} with mode {mode:04o}"),
         Op::Node { at, mode, .. } => write!(f, "make node {at} with mode {mode:06o}"),
         Op::Link { at, target } => write!(f, "link {at} to {}", Text(target)),
+        Op::Unlink { at } => write!(f, "remove {at}"),
         Op::Fill { at, .. } => write!(f, "fill file {at}"),
         Op::Write { at, .. } => write!(f, "write to {at}"),
         _ => Ok(()),

@@ -164,6 +164,8 @@ pub(crate) enum Op {
     Node { at: Place, mode: u32, device: u64 },
     /// Makes a symbolic link, in place of one that is there.
     Link { at: Place, target: CString },
+    /// Removes a file or link.
+    Unlink { at: Place },
     /// Fills a regular file of the image, made if missing, never through a symbolic link.
     Fill { at: Place, content: Vec<u8> },
     /// Writes to a file that exists.

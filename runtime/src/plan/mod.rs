@@ -3,6 +3,7 @@
 pub mod credentials;
 mod env;
 mod explain;
+mod files;
 mod limits;
 mod make;
 pub(crate) mod masks;
@@ -18,9 +19,10 @@ use rustix::process::Resource;
 
 use self::credentials::Credential;
 pub(crate) use self::env::search_path;
+pub use self::files::{FileChange, Origin, ResolvConf, Timezone, Way};
 pub(crate) use self::make::{make, new_id, parse_id};
 use self::mounts::Planned;
-pub use self::request::{Changes, Mode, Request, ResolvConf, Volatile};
+pub use self::request::{Changes, Mode, Request, Volatile};
 use self::tuning::Tuning;
 pub(crate) use self::volatile::mounts as all_mounts;
 use crate::caps::CapSet;
@@ -136,10 +138,10 @@ pub struct Plan {
     pub lock_root: bool,
     /// Uncovered /proc and /sys stay visible, so that the payload may mount its own.
     pub nesting: bool,
-    /// Content for the payload's `/etc/resolv.conf`.
-    pub resolv_conf: Option<Vec<u8>>,
-    /// Target for the payload's `/etc/localtime`.
-    pub timezone: Option<String>,
+    /// What is done about the payload's `/etc/resolv.conf`.
+    pub resolv_conf: Option<FileChange>,
+    /// What is done about the payload's `/etc/localtime`.
+    pub timezone: Option<FileChange>,
     /// Optional device nodes that the host has.
     pub devices: Vec<&'static CStr>,
     /// Entries of /proc that the host has and the payload must not have as they are.

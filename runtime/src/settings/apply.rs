@@ -188,17 +188,13 @@ fn network(settings: &Settings, request: &mut Request, merge: Merge) -> Result<(
 }
 
 fn resolv_conf(settings: &Settings, request: &mut Request) -> Option<String> {
-    request.resolv_conf = match settings.resolv_conf?.0 {
-        "auto" => ResolvConf::Auto,
-        "off" => ResolvConf::Off,
-        "copy-host" => ResolvConf::CopyHost,
-        other => {
-            return Some(format!(
-                "mode {other} is ignored: nsrun has auto, off and copy-host"
-            ));
+    match settings.resolv_conf?.0.parse::<ResolvConf>() {
+        Ok(mode) => {
+            request.resolv_conf = mode;
+            None
         }
-    };
-    None
+        Err(error) => Some(error.to_string()),
+    }
 }
 
 /// A warning for each key that nothing is done about.

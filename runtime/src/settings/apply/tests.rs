@@ -130,18 +130,14 @@ fn a_key_that_is_ignored_is_told_of_once_with_its_place() {
 }
 
 #[test]
-fn a_mode_that_is_not_known_to_nsrun_is_told_of() {
+fn every_mode_of_resolv_conf_is_taken_over() {
     let mut all = read("[Exec]\nResolvConf=bind-stub\n");
     let mut request = boot();
     Choice::default()
         .apply(&mut all, &[], &mut request)
         .unwrap();
-    assert_eq!(request.resolv_conf, ResolvConf::Auto);
-    assert!(
-        all.warnings[0]
-            .text
-            .starts_with("ResolvConf=: mode bind-stub")
-    );
+    assert_eq!(Ok(request.resolv_conf), "bind-stub".parse().map_err(|_| ()));
+    assert!(all.warnings.is_empty());
 }
 
 #[test]
