@@ -137,7 +137,7 @@ impl ImageRoot {
 }
 
 fn beginning(file: OwnedFd) -> Result<Vec<u8>, Errno> {
-    let mut content = Vec::new();
+    let mut content = Vec::with_capacity(4096);
     File::from(file)
         .take(LONGEST)
         .read_to_end(&mut content)

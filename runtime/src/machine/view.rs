@@ -71,13 +71,15 @@ pub(super) fn absent(name: &MachineName) -> Error {
 /// The row of a machine, and what was opened for it.
 fn summary(machine: &Machine) -> Result<(Summary, Option<Inside>)> {
     let record = machine.record();
-    let inside = machine.leader()?.and_then(Inside::open);
+    let leader = machine.leader()?;
+    let state = machine.state_by(leader.as_ref())?;
+    let inside = leader.and_then(Inside::open);
     let summary = Summary {
         name: machine.name().clone(),
         class: record
             .map(|record| record.class.clone())
             .unwrap_or_default(),
-        state: machine.state()?,
+        state,
         release: inside
             .as_ref()
             .map(|inside| Release::look(&inside.root))

@@ -105,8 +105,15 @@ impl Machine {
     /// # Errors
     /// If its processes or its control group cannot be examined.
     pub fn state(&self) -> Result<State> {
-        let leader = self.leader()?;
-        let running = leader.as_ref().map_or(Ok(false), PidFd::is_running);
+        self.state_by(self.leader()?.as_ref())
+    }
+
+    /// What it is doing, by the leader that [`Machine::leader`] has found.
+    ///
+    /// # Errors
+    /// If its processes or its control group cannot be examined.
+    pub fn state_by(&self, leader: Option<&PidFd>) -> Result<State> {
+        let running = leader.map_or(Ok(false), PidFd::is_running);
         let running = running.cannot(|| format!("examine the leader of machine {}", self.name))?;
         if self.held {
             return match self.held_state(running) {

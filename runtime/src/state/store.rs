@@ -128,10 +128,12 @@ impl Store {
     /// # Errors
     /// If its directory cannot be used.
     pub fn machine(&self, name: &MachineName) -> Result<Option<Machine>> {
-        let Some(dir) = self
-            .machines()?
-            .map_or(Ok(None), |m| m.open(name.as_str()))?
-        else {
+        let machines = self.machines()?;
+        machines.map_or(Ok(None), |machines| self.look(&machines, name))
+    }
+
+    fn look(&self, machines: &Dir, name: &MachineName) -> Result<Option<Machine>> {
+        let Some(dir) = machines.open(name.as_str())? else {
             return Ok(None);
         };
         let held = match dir.open_file(LOCK, OFlags::RDONLY, 0) {
@@ -153,12 +155,15 @@ impl Store {
     /// # Errors
     /// If the directory of all machines cannot be used.
     pub fn list(&self) -> Result<Vec<Result<Machine>>> {
-        let entries = self.entries()?;
+        let Some(machines) = self.machines()? else {
+            return Ok(Vec::new());
+        };
+        let entries = machines.names()?;
         let mut names: Vec<MachineName> = entries.iter().filter_map(|e| e.parse().ok()).collect();
         names.sort();
         Ok(names
             .iter()
-            .filter_map(|name| self.machine(name).transpose())
+            .filter_map(|name| self.look(&machines, name).transpose())
             .collect())
     }
 
