@@ -5,15 +5,19 @@ use clap::{Parser, Subcommand};
 use crate::cmd::attach::AttachArgs;
 use crate::cmd::background::StartArgs;
 use crate::cmd::boot::BootArgs;
+use crate::cmd::cat::CatArgs;
 use crate::cmd::change_images::{CleanArgs, ReadOnlyArgs, RemoveArgs, RenameArgs};
 use crate::cmd::clone::CloneArgs;
 use crate::cmd::completions::CompletionsArgs;
+use crate::cmd::config::ConfigArgs;
 use crate::cmd::control::{IsRunningArgs, KillArgs, NamesArgs, WaitArgs};
+use crate::cmd::edit::EditArgs;
 use crate::cmd::exec::ExecArgs;
 use crate::cmd::export::ExportArgs;
 use crate::cmd::images::{ImageStatusArgs, ImagesArgs};
 use crate::cmd::import::{ImportArgs, ImportFsArgs};
 use crate::cmd::list::ListArgs;
+use crate::cmd::login::{LoginArgs, ShellArgs};
 use crate::cmd::logs::LogsArgs;
 use crate::cmd::man::ManArgs;
 use crate::cmd::pull::PullArgs;
@@ -77,6 +81,10 @@ pub enum Command {
     Run(RunArgs),
     /// Run a command in a running machine
     Exec(ExecArgs),
+    /// Log in to a running machine on a terminal of its own
+    Login(LoginArgs),
+    /// Open a session, or run a command in one, in a running machine
+    Shell(ShellArgs),
     /// List running machines
     List(ListArgs),
     /// Show what is known of a machine
@@ -87,6 +95,15 @@ pub enum Command {
     Logs(LogsArgs),
     /// Stop a machine
     Stop(StopArgs),
+    /// Print the settings files of machines
+    Cat(CatArgs),
+    /// Edit a machine's settings file, and check it before it is saved
+    #[command(
+        after_help = "The editor is $SYSTEMD_EDITOR, $EDITOR or $VISUAL, else editor, nano, vim or vi."
+    )]
+    Edit(EditArgs),
+    /// Show what the settings files of a machine come to
+    Config(ConfigArgs),
     /// Ask machines to power off, without waiting for them
     Poweroff(NamesArgs),
     /// Ask machines to reboot

@@ -5,6 +5,8 @@ mod cmd;
 mod globals;
 mod progress;
 mod report;
+mod said;
+mod settings;
 mod usage;
 
 use std::ffi::OsString;

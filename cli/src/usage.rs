@@ -23,7 +23,7 @@ pub fn explain(error: &clap::Error, words: &[OsString]) -> ExitCode {
         return ExitCode::SUCCESS;
     };
     match verb(words).as_deref() {
-        Some(verb @ ("run" | "exec")) => {
+        Some(verb @ ("run" | "exec" | "shell")) => {
             let extra_word = error.kind() == ErrorKind::UnknownArgument;
             if extra_word && !words.iter().any(|word| word == "--") {
                 report::note(format_args!(

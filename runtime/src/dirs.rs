@@ -13,6 +13,7 @@ pub struct Dirs {
     image_root: PathBuf,
     run: PathBuf,
     lib: PathBuf,
+    state_root: Option<PathBuf>,
 }
 
 impl Default for Dirs {
@@ -21,6 +22,7 @@ impl Default for Dirs {
             image_root: IMAGE_ROOT.into(),
             run: "/run/nsrun".into(),
             lib: "/var/lib/nsrun".into(),
+            state_root: None,
         }
     }
 }
@@ -37,6 +39,7 @@ impl Dirs {
         if let Some(root) = state_root {
             dirs.run = root.join("run");
             dirs.lib = root.join("lib");
+            dirs.state_root = Some(root.to_owned());
         }
         dirs
     }
@@ -45,6 +48,12 @@ impl Dirs {
     #[must_use]
     pub fn image_root(&self) -> &Path {
         &self.image_root
+    }
+
+    /// The state root that was given, if one was.
+    #[must_use]
+    pub fn state_root(&self) -> Option<&Path> {
+        self.state_root.as_deref()
     }
 
     /// State of running machines; does not outlive a boot of the host.

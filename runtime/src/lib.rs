@@ -19,6 +19,7 @@ pub mod ownership;
 pub mod plan;
 pub mod range;
 pub mod seccomp;
+pub mod settings;
 pub mod state;
 pub mod supervise;
 #[allow(unsafe_code)]

@@ -37,6 +37,17 @@ impl MachineName {
         name.truncate(name.trim_end_matches(['.', '-']).len());
         name.parse().ok()
     }
+
+    /// This name, cut if it must be, with a hyphen and `suffix`, as nspawn names one of many
+    /// machines of an image.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] if the suffix is too long or may not be in a name.
+    pub fn with_suffix(&self, suffix: &str) -> Result<Self, Error> {
+        let room = MAX_LEN.saturating_sub(suffix.len() + 1);
+        let base = self.0.get(..room.min(self.0.len())).unwrap_or_default();
+        format!("{}-{suffix}", base.trim_end_matches(['.', '-'])).parse()
+    }
 }
 
 fn allowed(c: char) -> bool {
@@ -90,6 +101,16 @@ impl AsRef<str> for MachineName {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_suffix_is_never_cut() {
+        let name = |text: &str| text.parse::<MachineName>().unwrap();
+        assert_eq!(name("web").with_suffix("1f").unwrap(), name("web-1f"));
+        let long = format!("{}.b", "x".repeat(60));
+        let cut = name(&long).with_suffix("12").unwrap();
+        assert_eq!(cut.as_str(), format!("{}-12", "x".repeat(60)));
+        assert!(name("web").with_suffix("_").is_err());
+    }
 
     #[test]
     fn accepts_host_names() {

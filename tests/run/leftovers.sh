@@ -9,6 +9,7 @@ leftovers() {
         grep -lxE 'nsrun|nsrun-fault|pid1' /proc/[0-9]*/comm 2>/dev/null | sed 's/^/process /'
         find /run/nsrun /run/systemd/nspawn-uid /var/tmp/nsrun-test-* -mindepth 1 -maxdepth 1 2>/dev/null |
             sed 's/^/file /'
+        find /var/tmp -mindepth 1 -maxdepth 1 -name '.#nsrun-*' 2>/dev/null | sed 's/^/file /'
         losetup -ln -O NAME,BACK-FILE 2>/dev/null | sed 's/^/loop device /'
     } | LC_ALL=C sort -u
 }

@@ -117,5 +117,6 @@ fn look(scope: &Scope) -> BTreeSet<String> {
     seen.extend(kernel::host_name());
     seen.extend(files::in_dirs(&scope.dirs));
     seen.extend(files::hidden_at_top(&scope.image_roots));
+    seen.extend(files::scratch(&scope.mark));
     seen
 }

@@ -207,3 +207,24 @@ fn many_at_once_do_not_get_in_each_others_way() {
     }
     let _ = machine.stop().success();
 }
+
+#[test]
+fn it_runs_as_another_user_of_the_machine() {
+    let sandbox = Sandbox::new();
+    let image = sandbox.install("user", &["trixie"]);
+    let machine = sandbox.boot(&image).options(&["--network=private"]).up();
+    let as_user = |user: &str, words: &[&str]| {
+        let mut command = sandbox.command(&["exec", "--user", user, &image, "--"]);
+        command.args(words);
+        run(command, patience(20))
+    };
+    let shown = as_user("nobody", &["sh", "-c", "id -u; id -g; echo $USER"]).success();
+    assert_eq!(shown.stdout, "65534\n65534\nnobody\n");
+    let status = as_user("4711", &["grep", "CapEff", "/proc/self/status"]).success();
+    assert_eq!(status.stdout, "CapEff:\t0000000000000000\n");
+    let _ = as_user("nobody", &["touch", "/root/file"]).expect_status(1);
+    let _ = as_user("who", &["true"])
+        .expect_status(125)
+        .expect_stderr("no user 'who'");
+    let _ = machine.stop().success();
+}

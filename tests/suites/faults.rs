@@ -41,6 +41,8 @@ struct Case {
     index: usize,
     op: String,
     fault: Fault,
+    /// There are two processes.
+    has_child: bool,
     /// The payload has had the word to start, so that it may or may not have run.
     late: bool,
 }
@@ -87,6 +89,7 @@ impl Subject<'_> {
         for (side, key) in [(Side::Parent, "parent"), (Side::Child, "child")] {
             let ops = explained["script"][key].as_array().must("find the script");
             let mut late = false;
+            let mut has_child = side == Side::Child;
             for (index, op) in ops.iter().enumerate() {
                 let op = op.as_str().must("read an operation").to_owned();
                 cases.extend(FAULTS.map(|fault| Case {
@@ -94,8 +97,10 @@ impl Subject<'_> {
                     index,
                     op: op.clone(),
                     fault,
+                    has_child,
                     late,
                 }));
+                has_child |= op.starts_with("make a process");
                 late |= op == "wait for the word to start" || op == "give the word to start";
             }
         }
@@ -165,7 +170,7 @@ impl Subject<'_> {
     /// The child is killed. Once it has the word to start it counts as the payload.
     fn loses_its_child(&self, case: &Case) {
         let done = run(self.with(case), patience(30));
-        if case.side == Side::Parent && case.index == 0 {
+        if case.side == Side::Parent && !case.has_child {
             return assert_eq!(done.status, 0, "there is no child yet; {done}");
         }
         case.assert_not_started(&done);
@@ -282,5 +287,49 @@ fn as_process_1_with_nesting() {
         "--pid1",
         "--nesting",
         "--no-new-privileges",
+    ]);
+}
+
+#[test]
+fn with_mounts_of_every_kind() {
+    let (bind, overlay) = (
+        "--bind=/usr:/mnt/usr:norbind,idmap",
+        "--overlay=/etc::/mnt/over",
+    );
+    let mounts = [
+        bind,
+        "--bind-ro=/dev/null:/mnt/null",
+        overlay,
+        "--bind=:/new",
+    ];
+    let inside = [
+        "--tmpfs=/mnt/fs:size=1m",
+        "--inaccessible=/root",
+        "--bind=+/etc:/again",
+    ];
+    survives(&[&["--network=private"], &mounts[..], &inside[..]].concat());
+}
+
+#[test]
+fn with_mounts_and_the_hosts_users() {
+    let mounts = [
+        "--bind-ro=/usr:/mnt",
+        "--overlay=/etc::/over",
+        "--tmpfs=/mnt/share",
+    ];
+    survives(&[&["--network=private", "--private-users=no"], &mounts[..]].concat());
+}
+
+#[test]
+fn with_changes_in_memory() {
+    survives(&["--network=private", "--ephemeral", "--read-only"]);
+}
+
+#[test]
+fn with_changes_on_a_disk_and_the_hosts_users() {
+    survives(&[
+        "--network=private",
+        "--ephemeral=disk",
+        "--private-users=no",
     ]);
 }

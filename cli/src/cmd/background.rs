@@ -13,11 +13,12 @@ use super::machine_args::MachineArgs;
 use super::start;
 use crate::globals::Globals;
 use crate::report;
+use crate::said::Said;
 
 #[derive(clap::Args, Debug)]
 pub struct StartArgs {
     #[command(flatten)]
-    machine: MachineArgs,
+    machine: Said<MachineArgs>,
 
     /// Boot the program PATH of the image instead of its init
     #[arg(long, value_name = "PATH")]

@@ -8,11 +8,12 @@ use nsrun_runtime::plan::Mode;
 use super::machine_args::MachineArgs;
 use super::start;
 use crate::globals::Globals;
+use crate::said::Said;
 
 #[derive(clap::Args, Debug)]
 pub struct BootArgs {
     #[command(flatten)]
-    machine: MachineArgs,
+    machine: Said<MachineArgs>,
 
     /// Boot the program PATH of the image instead of its init
     #[arg(long, value_name = "PATH")]

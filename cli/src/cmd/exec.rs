@@ -9,6 +9,25 @@ use rustix::termios::isatty;
 use super::machine_args;
 use crate::globals::Globals;
 
+// Whether a command has a terminal.
+#[derive(clap::Args, Debug)]
+pub struct TerminalArgs {
+    /// Give the command a terminal [default: if input and output are one]
+    #[arg(short, long, overrides_with = "no_tty")]
+    tty: bool,
+
+    /// Give the command the streams as they are
+    #[arg(short = 'T', long, overrides_with = "tty")]
+    no_tty: bool,
+}
+
+impl TerminalArgs {
+    pub(super) fn wanted(&self) -> bool {
+        let has = || isatty(rustix::stdio::stdin()) && isatty(rustix::stdio::stdout());
+        self.tty || !self.no_tty && has()
+    }
+}
+
 #[derive(clap::Args, Debug)]
 pub struct ExecArgs {
     /// The machine's name
@@ -23,6 +42,13 @@ pub struct ExecArgs {
     #[arg(long, alias = "chdir", value_name = "DIR", default_value = "/")]
     workdir: String,
 
+    /// Run it as USER, a name or number of the machine's
+    #[arg(short, long, visible_alias = "uid", value_name = "USER")]
+    user: Option<String>,
+
+    #[command(flatten)]
+    terminal: TerminalArgs,
+
     /// The command and its arguments
     #[arg(value_name = "COMMAND", required = true, last = true)]
     command: Vec<String>,
@@ -34,7 +60,8 @@ pub fn run(args: &ExecArgs, globals: &Globals) -> Result<ExitCode> {
         words: args.command.clone(),
         env: machine_args::environment(&args.setenv)?,
         workdir: args.workdir.clone(),
-        terminal: isatty(rustix::stdio::stdin()) && isatty(rustix::stdio::stdout()),
+        user: args.user.clone(),
+        terminal: args.terminal.wanted(),
     };
     attach::exec(&globals.dirs, &args.machine, &command).map(ExitCode::from)
 }

@@ -7,11 +7,15 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use nsrun_runtime::caps::CapSet;
 use nsrun_runtime::image::{is_read_only, lookup};
 use nsrun_runtime::ownership::Ownership;
-use nsrun_runtime::plan::{Mode, Network, Request, ResolvConf};
+use nsrun_runtime::plan::{Changes, Mode, Network, Request, ResolvConf, Volatile};
 use nsrun_runtime::range::PrivateUsers;
+use nsrun_runtime::state::Incarnation;
 use nsrun_runtime::{Error, Kind, MachineName, Result};
 use rustix::termios::isatty;
 
+use super::mount_args::MountArgs;
+use super::settings_args::SettingsArgs;
+use super::template;
 use crate::globals::Globals;
 
 // What to start, and how.
@@ -61,6 +65,35 @@ pub struct MachineArgs {
     #[arg(long)]
     no_new_privileges: bool,
 
+    /// Make the image of this directory if there is none of its name
+    #[arg(long, value_name = "DIRECTORY", value_hint = ValueHint::DirPath)]
+    template: Option<PathBuf>,
+
+    /// Drop all changes to the image at the end; keep them in `memory` or on `disk` until then
+    #[arg(
+        short = 'x',
+        long,
+        value_name = "PLACE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "memory",
+        value_parser = places()
+    )]
+    ephemeral: Option<Changes>,
+
+    /// Show `yes`: /usr alone, `state`: all but /var, `overlay`: all; drop changes to the rest
+    #[arg(
+        long,
+        value_name = "MODE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "yes",
+        default_value = "no",
+        hide_default_value = true,
+        value_parser = volatiles()
+    )]
+    volatile: Volatile,
+
     /// Make the root file system read-only
     #[arg(long)]
     read_only: bool,
@@ -89,16 +122,22 @@ pub struct MachineArgs {
     /// Print the plan and its steps, and do nothing
     #[arg(long)]
     pub dry_run: bool,
+
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+
+    #[command(flatten)]
+    mounts: MountArgs,
 }
 
 impl MachineArgs {
     /// The request that these options make.
     pub fn request(&self, mode: Mode, globals: &Globals) -> Result<Request> {
         let root = self.root(globals)?;
-        let machine = match &self.machine {
-            Some(name) => name.clone(),
-            None => name_of(&root)?,
-        };
+        let mut machine = self.name(&root)?;
+        if self.machine.is_none() && self.ephemeral.is_some() {
+            machine = machine.with_suffix(&Incarnation::new()?.to_string())?;
+        }
         let mut request = Request::new(machine, root, mode);
         request.users = self.private_users;
         request.ownership = self.private_users_ownership;
@@ -109,16 +148,30 @@ impl MachineArgs {
         request.add_capabilities = capabilities(&self.capability)?;
         request.drop_capabilities = capabilities(&self.drop_capability)?;
         request.no_new_privileges = self.no_new_privileges;
+        request.changes = self.ephemeral.unwrap_or_default();
+        request.volatile = self.volatile;
         // An image may be marked as read-only, by machinectl too.
         request.read_only = self.read_only || is_read_only(&request.root);
         request.kernel_cmdline.clone_from(&self.kernel_cmdline);
         request.nesting = self.nesting;
         request.resolv_conf = self.resolv_conf;
+        request.mounts = self.mounts.mounts()?;
         request.interactive = isatty(rustix::stdio::stdin()) && isatty(rustix::stdio::stdout());
         Ok(request)
     }
 
+    /// The name that was given or is the image's: that of settings files.
+    pub fn name(&self, root: &Path) -> Result<MachineName> {
+        match &self.machine {
+            Some(name) => Ok(name.clone()),
+            None => name_of(root),
+        }
+    }
+
     fn root(&self, globals: &Globals) -> Result<PathBuf> {
+        if let Some(template) = &self.template {
+            return template::root(&self.image, template, self.dry_run, globals);
+        }
         if self.image.contains('/') {
             return std::path::absolute(&self.image).map_err(|e| {
                 Error::new(Kind::Failed, "cannot tell the current directory").because(e)
@@ -194,6 +247,26 @@ fn networks() -> impl TypedValueParser<Value = Network> {
     PossibleValuesParser::new(ALL.map(Network::word)).try_map(|word| {
         let found = ALL.into_iter().find(|network| network.word() == word);
         found.ok_or("no such network")
+    })
+}
+
+fn places() -> impl TypedValueParser<Value = Changes> {
+    PossibleValuesParser::new(["memory", "disk"]).map(|word| match word.as_str() {
+        "disk" => Changes::OnDisk,
+        _ => Changes::InMemory,
+    })
+}
+
+fn volatiles() -> impl TypedValueParser<Value = Volatile> {
+    const ALL: [(&str, Volatile); 4] = [
+        ("no", Volatile::No),
+        ("yes", Volatile::Yes),
+        ("state", Volatile::State),
+        ("overlay", Volatile::Overlay),
+    ];
+    PossibleValuesParser::new(ALL.map(|(word, _)| word)).try_map(|word| {
+        let found = ALL.into_iter().find(|(name, _)| *name == word);
+        found.map(|(_, mode)| mode).ok_or("no such mode")
     })
 }
 

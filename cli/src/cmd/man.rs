@@ -1,5 +1,7 @@
 //! `nsrun man`: the manual pages, made from the command line's grammar.
 
+mod settings;
+
 use std::io;
 use std::path::PathBuf;
 
@@ -15,7 +17,8 @@ pub struct ManArgs {
     dir: Option<PathBuf>,
 }
 
-/// Writes `nsrun.1` and a page for each verb into the directory, or prints the first.
+/// Writes `nsrun.1`, a page for each verb and one for settings files into the directory, or prints
+/// the first.
 pub fn run(args: &ManArgs) -> Result<()> {
     let command = Cli::command();
     let Some(dir) = &args.dir else {
@@ -24,6 +27,7 @@ pub fn run(args: &ManArgs) -> Result<()> {
     };
     std::fs::create_dir_all(dir).cannot(|| format!("make directory {}", dir.display()))?;
     clap_mangen::generate_to(command, dir)
+        .and_then(|()| std::fs::write(dir.join(settings::FILE), settings::page()))
         .cannot(|| format!("write the pages into {}", dir.display()))
 }
 
@@ -41,6 +45,7 @@ mod tests {
         let page = |name: &str| dir.path().join("new/man1").join(name);
         let boot = std::fs::read_to_string(page("nsrun-boot.1")).unwrap();
         assert!(boot.contains("kernel\\-cmdline"), "{boot}");
+        assert!(page(settings::FILE).exists());
         for command in Cli::command().get_subcommands() {
             let name = format!("nsrun-{}.1", command.get_name());
             assert_eq!(page(&name).exists(), !command.is_hide_set(), "{name}");

@@ -3,23 +3,30 @@
 pub mod attach;
 pub mod background;
 pub mod boot;
+pub mod cat;
 pub mod change_images;
 pub mod clone;
 pub mod completions;
+pub mod config;
 pub mod control;
+pub mod edit;
 pub mod exec;
 pub mod export;
 pub mod images;
 pub mod import;
 pub mod list;
+pub mod login;
 pub mod logs;
 pub mod machine_args;
 pub mod man;
+pub mod mount_args;
 pub mod pull;
 pub mod run;
+pub mod settings_args;
 mod start;
 pub mod status;
 pub mod stop;
+mod template;
 
 use std::process::ExitCode;
 
@@ -37,7 +44,7 @@ pub(crate) const OWN_FAILURE: u8 = 125;
 pub fn dispatch(command: &Command, globals: &Globals) -> ExitCode {
     let result = require_root(command).and_then(|()| carry_out(command, globals));
     result.unwrap_or_else(|error| match command {
-        Command::Run(_) | Command::Exec(_) => commands_failure(&error),
+        Command::Run(_) | Command::Exec(_) | Command::Shell(_) => commands_failure(&error),
         _ => report::failure(&error),
     })
 }
@@ -48,6 +55,8 @@ fn carry_out(command: &Command, globals: &Globals) -> Result<ExitCode> {
         Command::Start(args) => return background::run(args, globals),
         Command::Run(args) => return run::run(args, globals),
         Command::Exec(args) => return exec::run(args, globals),
+        Command::Login(args) => return login::run(args, globals),
+        Command::Shell(args) => return login::shell(args, globals),
         Command::Import(args) => import::run(args, globals),
         Command::ImportFs(args) => import::run_fs(args, globals),
         Command::Images(args) => images::list(args, globals),
@@ -64,6 +73,9 @@ fn carry_out(command: &Command, globals: &Globals) -> Result<ExitCode> {
         Command::Attach(args) => attach::run(args, globals),
         Command::Logs(args) => logs::run(args, globals),
         Command::Stop(args) => stop::run(args, globals),
+        Command::Cat(args) => cat::run(args, globals),
+        Command::Edit(args) => edit::run(args, globals),
+        Command::Config(args) => config::run(args, globals),
         Command::Poweroff(args) => control::power_off(args, globals),
         Command::Reboot(args) => control::reboot(args, globals),
         Command::Terminate(args) => control::terminate(args, globals),

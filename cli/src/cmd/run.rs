@@ -8,11 +8,12 @@ use nsrun_runtime::plan::Mode;
 use super::machine_args::MachineArgs;
 use super::start;
 use crate::globals::Globals;
+use crate::said::Said;
 
 #[derive(clap::Args, Debug)]
 pub struct RunArgs {
     #[command(flatten)]
-    machine: MachineArgs,
+    machine: Said<MachineArgs>,
 
     /// Run the command as PID 1 itself, without a small init above it
     #[arg(long)]

@@ -5,29 +5,35 @@ use std::process::ExitCode;
 use nsrun_runtime::Result;
 use nsrun_runtime::machine::{self, Event, Explanation, StartOptions};
 use nsrun_runtime::plan::Mode;
+use nsrun_runtime::settings::Line;
+use serde::Serialize;
 
+use super::config::Setting;
 use super::machine_args::MachineArgs;
 use crate::globals::Globals;
 use crate::progress::Progress;
 use crate::report;
+use crate::said::Said;
+use crate::settings;
 
 /// Starts a payload in the root directory.
-pub fn run(args: &MachineArgs, mode: Mode, globals: &Globals) -> Result<ExitCode> {
+pub fn run(args: &Said<MachineArgs>, mode: Mode, globals: &Globals) -> Result<ExitCode> {
     run_in(args, mode, None, globals)
 }
 
 /// Starts a payload in the given directory.
 pub fn run_in(
-    args: &MachineArgs,
+    args: &Said<MachineArgs>,
     mode: Mode,
     workdir: Option<String>,
     globals: &Globals,
 ) -> Result<ExitCode> {
     let mut request = args.request(mode, globals)?;
     request.workdir = workdir;
+    let lines = settings::apply(args, &mut request, globals)?;
     if args.dry_run {
         let explanation = machine::explain(&request, &globals.dirs)?;
-        return print(&explanation, globals).map(|()| ExitCode::SUCCESS);
+        return print(&explanation, &lines, globals).map(|()| ExitCode::SUCCESS);
     }
     let options = StartOptions {
         allow_unsafe_root: args.allow_unsafe_root,
@@ -50,9 +56,33 @@ pub fn run_in(
     Ok(outcome.exit_status().into())
 }
 
-fn print(explanation: &Explanation, globals: &Globals) -> Result<()> {
+/// An explanation, and the settings that have part in it.
+#[derive(Serialize)]
+struct Explained<'a> {
+    #[serde(flatten)]
+    explanation: &'a Explanation,
+    settings: Vec<Setting<'a>>,
+}
+
+fn print(explanation: &Explanation, lines: &[Line], globals: &Globals) -> Result<()> {
     if globals.json {
-        return report::json(explanation);
+        let settings = lines.iter().map(Setting::from).collect();
+        return report::json(&Explained {
+            explanation,
+            settings,
+        });
+    }
+    for line in lines {
+        let Line { key, value, .. } = line;
+        let outranked = match line.outranked {
+            true => ", replaced by an option",
+            false => "",
+        };
+        let place = &line.place;
+        report::line(format_args!(
+            "{:>20}: {}={value} ({place}{outranked})",
+            "setting", key.name
+        ));
     }
     report::line(explanation);
     Ok(())

@@ -6,9 +6,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use nix::sched::CloneFlags;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::process::DumpableBehavior;
+use rustix::process::{DumpableBehavior, Gid, Uid};
 use rustix::pty::OpenptFlags;
 
+use super::user::User;
 use crate::launch::process;
 use crate::launch::wire::{self, Kind, Message};
 use crate::seccomp::Filter;
@@ -23,9 +24,29 @@ pub(super) struct Script {
     pub(super) capabilities: u64,
     pub(super) no_new_privileges: bool,
     pub(super) filter: Filter,
+    pub(super) user: Option<Ids>,
     pub(super) program: CString,
     pub(super) argv: CVec,
     pub(super) env: CVec,
+}
+
+/// Another user's ids.
+pub(super) struct Ids {
+    uid: Uid,
+    gid: Gid,
+    groups: Vec<Gid>,
+}
+
+impl Ids {
+    pub(super) fn of(user: &User) -> Self {
+        let own = Gid::from_raw(user.gid);
+        let more = user.groups.iter().copied().map(Gid::from_raw);
+        Self {
+            uid: Uid::from_raw(user.uid),
+            gid: own,
+            groups: more.chain([own]).collect(),
+        }
+    }
 }
 
 /// The steps in words, by the number that a failure is reported with.
@@ -42,6 +63,8 @@ pub(super) const STEPS: &[&str] = &[
     "make a session",
     "filter system calls",
     "keep the container's capabilities",
+    "become the user",
+    "tie the life to that of nsrun once more",
     "close all but the standard streams on exec",
     "execute the program",
 ];
@@ -105,6 +128,8 @@ fn join(
     // In this order: a filter takes CAP_SYS_ADMIN to install.
     next(restrict(script))?;
     next(process::keep_capabilities(script.capabilities))?;
+    next(script.user.as_ref().map_or(Ok(()), become_user))?;
+    next(process::die_with_parent())?;
     next(sys::process::close_on_exec_from(3).map_err(errno))?;
     next(Err(errno(sys::exec::execve(
         &script.program,
@@ -130,6 +155,13 @@ fn terminal(wanted: bool) -> Result<Terminal, Errno> {
     let peer = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let console = rustix::pty::ioctl_tiocgptpeer(&master, peer)?;
     Ok((Some(master), Some(console)))
+}
+
+/// The kernel takes the capabilities away with root's id.
+fn become_user(ids: &Ids) -> Result<(), Errno> {
+    rustix::thread::set_thread_groups(&ids.groups)?;
+    rustix::thread::set_thread_res_gid(ids.gid, ids.gid, ids.gid)?;
+    rustix::thread::set_thread_res_uid(ids.uid, ids.uid, ids.uid)
 }
 
 fn restrict(script: &Script) -> Result<(), Errno> {

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use nix::sched::CloneFlags;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
-use super::child::{self, EXECUTE, STEPS, Script};
+use super::child::{self, EXECUTE, Ids, STEPS, Script};
+use super::user::User;
 use crate::caps::CapSet;
 use crate::cgroup::Leaf;
 use crate::dirs::Dirs;
@@ -27,14 +28,16 @@ const PATH: &str = "/run/wrappers/bin:/nix/var/nix/profiles/default/bin:/run/cur
 /nix/var/nix/profiles/system/sw/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A command to run in a machine.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Command {
     /// The command and its arguments.
     pub words: Vec<String>,
     /// More environment.
     pub env: Vec<(String, String)>,
-    /// Where it starts.
+    /// Where it starts; the user's home if that is empty.
     pub workdir: String,
+    /// Whom it runs as, by a name or number of the machine's; root if not said.
+    pub user: Option<String>,
     /// It gets a terminal of the machine's, forwarded to the caller's.
     pub terminal: bool,
 }
@@ -70,7 +73,7 @@ pub fn exec(dirs: &Dirs, name: &MachineName, command: &Command) -> Result<u8> {
     wait(payload, &leaf, &mut session)
 }
 
-fn running(store: &Store, name: &MachineName) -> Result<Machine> {
+pub(super) fn running(store: &Store, name: &MachineName) -> Result<Machine> {
     let machine = store.machine(name)?.ok_or_else(|| not_running(name))?;
     match machine.state()? {
         State::Running | State::Stopping => Ok(machine),
@@ -93,8 +96,16 @@ fn not_running(name: &MachineName) -> Error {
 fn script(record: &Record, leader: &PidFd, command: &Command) -> Result<Script> {
     let root = ImageRoot::open(format!("/proc/{}/root", leader.pid()).as_ref())?;
     let limits = Limits::of(leader)?;
+    let user = command.user.as_deref().map(|user| User::find(&root, user));
+    let user = user.transpose()?;
     let program = find(&root, command)?;
     let words: Result<Vec<CString>> = command.words.iter().map(|word| text(word)).collect();
+    let home = user.as_ref().map_or("/root", |user| user.home.as_str());
+    let workdir = match command.workdir.as_str() {
+        "" if root.has(home) => home,
+        "" => "/",
+        workdir => workdir,
+    };
     let mut namespaces = CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWIPC
         | CloneFlags::CLONE_NEWUTS
@@ -104,13 +115,14 @@ fn script(record: &Record, leader: &PidFd, command: &Command) -> Result<Script> 
     Ok(Script {
         namespaces,
         terminal: command.terminal,
-        workdir: text(&command.workdir)?,
+        workdir: text(workdir)?,
+        user: user.as_ref().map(Ids::of),
         capabilities: limits.capabilities.mask(),
         no_new_privileges: limits.no_new_privileges,
         filter: seccomp::payload_filter(Arch::NATIVE, limits.capabilities),
         program: text(&program)?,
         argv: CVec::new(words?),
-        env: CVec::new(environment(command)?),
+        env: CVec::new(environment(command, user.as_ref())?),
     })
 }
 
@@ -160,13 +172,13 @@ fn find(root: &ImageRoot, command: &Command) -> Result<String> {
         })
 }
 
-fn environment(command: &Command) -> Result<Vec<CString>> {
+fn environment(command: &Command, user: Option<&User>) -> Result<Vec<CString>> {
     let term = std::env::var("TERM").unwrap_or_else(|_| "dumb".to_owned());
     let own = [
         ("PATH", PATH),
-        ("HOME", "/root"),
-        ("USER", "root"),
-        ("LOGNAME", "root"),
+        ("HOME", user.map_or("/root", |user| &user.home)),
+        ("USER", user.map_or("root", |user| &user.name)),
+        ("LOGNAME", user.map_or("root", |user| &user.name)),
         ("LANG", "C.UTF-8"),
         ("container", "systemd-nspawn"),
         ("TERM", &term),

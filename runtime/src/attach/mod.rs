@@ -5,5 +5,10 @@
 
 mod child;
 mod enter;
+mod login;
+mod shell;
+mod user;
 
 pub use self::enter::{Command, exec};
+pub use self::login::login;
+pub use self::shell::{Shell, shell};

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 
 use super::program;
@@ -31,6 +31,8 @@ pub struct ImageFacts {
     pub is_nixos: bool,
     /// Whether it has the file that the host's time zone link would point to.
     pub zone_file: bool,
+    /// Whether its mount forbids writing, programs, devices or the set-user-ID bit.
+    pub is_restricted: bool,
     /// Whether its systemd cannot sandbox units without mounting a new /proc: version 247.
     pub needs_nesting: bool,
 }
@@ -62,6 +64,15 @@ impl ImageRoot {
         Ok((stat.st_uid, stat.st_gid))
     }
 
+    /// Whether its mount has attributes that restrict what can be done in it.
+    fn is_restricted(&self) -> bool {
+        let restrictions = StatVfsMountFlags::RDONLY
+            | StatVfsMountFlags::NOSUID
+            | StatVfsMountFlags::NODEV
+            | StatVfsMountFlags::NOEXEC;
+        rustix::fs::fstatvfs(&self.0).is_ok_and(|stat| stat.f_flag.intersects(restrictions))
+    }
+
     /// Opens a file inside, following links as the payload would, never out of the root.
     pub(crate) fn file(&self, path: &str) -> Result<OwnedFd, Errno> {
         // A fifo that nobody writes to must not hold us up.
@@ -77,6 +88,12 @@ impl ImageRoot {
     /// Whether something is there.
     pub(crate) fn has(&self, path: &str) -> bool {
         self.resolve(path, OFlags::PATH | OFlags::CLOEXEC).is_ok()
+    }
+
+    /// Whether a directory is there, not a link to one.
+    pub(crate) fn is_directory(&self, name: &str) -> bool {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        self.resolve(name, flags).is_ok()
     }
 
     /// Names in a directory.
@@ -107,7 +124,8 @@ impl ImageRoot {
         beginning(self.file(path)?)
     }
 
-    fn resolve(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+    /// Opens what is at a path as the payload would find it, never out of the root.
+    pub(crate) fn resolve(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
         let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         rustix::fs::openat2(&self.0, path, flags, Mode::empty(), how)
     }
@@ -139,6 +157,7 @@ impl ImageFacts {
             machine_id: machine_id(root),
             has_os_release: root.has("etc/os-release") || root.has("usr/lib/os-release"),
             is_nixos,
+            is_restricted: root.is_restricted(),
             zone_file: zone.is_some_and(|z| root.has(&format!("etc/{z}"))),
             needs_nesting: matches!(request.mode, Start::Boot { .. }) && has_systemd_247(root),
             program: None,

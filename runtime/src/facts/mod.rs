@@ -3,9 +3,11 @@
 mod host;
 mod image;
 mod program;
+mod sources;
 
 pub use self::host::HostFacts;
 pub(crate) use self::host::random_id;
 pub use self::image::ImageFacts;
 pub(crate) use self::image::ImageRoot;
 pub(crate) use self::program::INITS;
+pub(crate) use self::sources::{Node, Opened, open as open_sources};

@@ -12,7 +12,7 @@ use super::op::{Need, Op};
 use super::script::Script;
 use super::slot::{Slot, Slots};
 use super::wire::{self, Kind, Message};
-use super::{mounts, nodes, process, stub};
+use super::{custom, mounts, nodes, process, stub};
 use crate::sys;
 use crate::sys::trees::{Crossing, clone_locked};
 
@@ -20,11 +20,12 @@ use crate::sys::trees::{Crossing, clone_locked};
 const SETUP_FAILED: i32 = 125;
 
 /// Runs the script and becomes the payload, or reports why not and exits.
-pub(crate) fn run(script: &Script, control: OwnedFd) -> ! {
+pub(crate) fn run(script: &Script, trees: &[OwnedFd], control: OwnedFd) -> ! {
     let mut slots = Slots::new();
     slots.put(Slot::Control, control);
     let mut child = Child {
         script,
+        trees,
         slots,
         helper: None,
         may_start: false,
@@ -55,6 +56,8 @@ fn tolerates(need: Need, errno: Errno) -> bool {
 
 struct Child<'a> {
     script: &'a Script,
+    /// What the parent had made before.
+    trees: &'a [OwnedFd],
     slots: Slots,
     helper: Option<i32>,
     /// The word to start came while something else was waited for.
@@ -101,6 +104,11 @@ impl Child<'_> {
             Op::Link { at, target } => nodes::link(slots, at, target),
             Op::Fill { at, content } => nodes::fill(slots, at, content),
             Op::Write { at, content } => nodes::write(slots, at, content),
+            Op::Take { tree, .. } => custom::take(slots, self.trees, *tree),
+            Op::Target { path, make } => custom::target(slots, path, *make),
+            Op::CloneInside { path, recursive } => custom::clone_inside(slots, path, *recursive),
+            Op::Cover { .. } => custom::cover(slots),
+            Op::Mount { .. } => custom::mount(slots),
             Op::OpenConsole => nodes::open_console(slots),
             Op::Pivot => mounts::pivot(slots),
             Op::Propagation(flags) => rustix::mount::mount_change(c"/", *flags),
@@ -180,7 +188,9 @@ impl Child<'_> {
     fn lock_trees(&mut self, paths: &[std::ffi::CString; 2], into: [Slot; 2]) -> Result<(), Errno> {
         let [first, second] = paths;
         let locked = clone_locked([first, second], Crossing::Nested).map_err(errno)?;
-        self.helper = Some(locked.helper);
+        if let Some(earlier) = self.helper.replace(locked.helper) {
+            sys::trees::reap(earlier);
+        }
         for (slot, tree) in into.into_iter().zip(locked.trees) {
             self.slots.put(slot, tree);
         }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use rustix::io::Errno;
 
-use super::op::{Need, Op, ParentOp, Place, Step};
+use super::op::{Component, Content, Need, Op, ParentOp, Place, Step, TreeOp};
 use super::slot::Slot;
 use crate::ownership::IdMap;
 
@@ -28,6 +28,8 @@ impl fmt::Display for Slot {
             Self::Sys | Self::SysTree => "/sys",
             Self::FullSys => "the full sysfs",
             Self::SysNet => "/proc/sys/net",
+            Self::Stage => "the mounts to lock",
+            Self::Target => "the target",
             Self::Passing => "it",
             Self::Master => "the console",
             Self::Console => "the terminal",
@@ -81,6 +83,11 @@ impl fmt::Display for Op {
             | Self::Link { .. }
             | Self::Fill { .. }
             | Self::Write { .. } => node(self, f),
+            Self::Take { .. }
+            | Self::Target { .. }
+            | Self::CloneInside { .. }
+            | Self::Cover { .. }
+            | Self::Mount { .. } => custom(self, f),
             Self::OpenConsole => f.write_str("open /dev/console"),
             Self::Pivot => f.write_str("change the root and let go of the host's"),
             Self::Propagation(_) => f.write_str("share mounts inside the container"),
@@ -126,6 +133,32 @@ fn mount(op: &Op, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     }
 }
 
+fn custom(op: &Op, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match op {
+        Op::Take { target, .. } => write!(f, "take the mount for {}", Text(target)),
+        Op::Target { path, .. } => {
+            f.write_str("find or make ")?;
+            path.last().map_or(Ok(()), |Component { path, .. }| {
+                write!(f, "/{}", Text(path))
+            })
+        }
+        Op::CloneInside { path, .. } => write!(f, "clone {} of the image", Text(path)),
+        Op::Cover { target } => write!(f, "make a cover for {}", Text(target)),
+        Op::Mount { target } => write!(f, "mount on {}", Text(target)),
+        _ => Ok(()),
+    }
+}
+
+impl fmt::Display for TreeOp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.content {
+            Content::Bind { .. } => "clone the mount",
+            Content::Overlay { .. } => "make the overlay",
+        };
+        write!(f, "{kind} for {}", Text(&self.target))
+    }
+}
+
 fn node(op: &Op, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match op {
         Op::Directory { at, mode } => write!(f, "make directory {at} with mode {mode:04o}"),
@@ -146,10 +179,18 @@ fn list(slots: &[Slot]) -> String {
 impl fmt::Display for ParentOp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Tree(tree) => write!(f, "{tree}"),
             Self::Clone { namespaces } => {
                 write!(f, "make a process with new namespaces {namespaces:#x}")
             }
             Self::WriteIdMaps { base, length } => write!(f, "map ids 0..{length} to {base}"),
+            Self::EmptyRoot { .. } => f.write_str("make an empty root"),
+            Self::CloneRoot {
+                map, overlay: true, ..
+            } => match map {
+                IdMap::None => f.write_str("cover the image by an overlay"),
+                _ => f.write_str("cover the image, with shifted ids, by an overlay"),
+            },
             Self::CloneRoot { map, .. } => match map {
                 IdMap::None => f.write_str("clone the image's mount"),
                 IdMap::Payload => f.write_str("clone the image's mount with shifted ids"),
@@ -207,6 +248,16 @@ pub(super) fn hint(op: &Op, errno: Errno) -> Option<&'static str> {
         }
         (Op::Directory { .. }, Errno::ROFS) => {
             Some("the image is read-only and lacks this directory")
+        }
+        (Op::Target { .. }, Errno::EXIST) => {
+            Some("the image has a symbolic link there that leads nowhere")
+        }
+        (Op::Target { .. }, Errno::NOTDIR) => {
+            Some("the image has something else where a directory must be")
+        }
+        (Op::Target { .. }, Errno::ISDIR) => Some("the image has a directory where a file must be"),
+        (Op::Target { .. }, Errno::ROFS) => {
+            Some("the image is read-only, and what is to be mounted on is not there")
         }
         (Op::Exec, Errno::NOENT) => Some("it or its interpreter is not in the image"),
         (Op::Exec, Errno::NOEXEC) => Some("it is not a program for this processor"),

@@ -3,6 +3,7 @@
 mod blame;
 mod child;
 mod compile;
+mod custom;
 mod describe;
 mod fault;
 mod mounts;
@@ -14,8 +15,11 @@ mod root;
 mod script;
 mod slot;
 mod stub;
+mod trees;
 mod userns;
 pub(crate) mod wire;
 
 pub(crate) use self::compile::compile;
 pub(crate) use self::parent::{Host, Launched, launch};
+pub(crate) use self::root::memory;
+pub(crate) use self::trees::Materials;

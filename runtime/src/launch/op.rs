@@ -19,6 +19,78 @@ pub(crate) struct Place {
     pub(crate) path: CString,
 }
 
+/// One step of a path inside the machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Component {
+    /// The path so far, without a leading slash.
+    pub(crate) path: CString,
+    /// Its last name.
+    pub(crate) name: CString,
+}
+
+/// What is made where nothing is to mount on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Make {
+    Directory,
+    File,
+    /// It must be there.
+    Nothing,
+}
+
+/// How the ids of a tree are shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Shift {
+    None,
+    /// `length` ids from `from` on as those from `to` on.
+    All {
+        from: u32,
+        to: u32,
+        length: u32,
+    },
+    /// Those of the source's owner as `base`.
+    Root {
+        base: u32,
+    },
+    /// Those of the source's owner as those of the target's owner in the image, whose ids `tree`
+    /// shifts; as `base` if there is none.
+    Owner {
+        base: u32,
+        target: CString,
+        tree: IdMap,
+    },
+}
+
+/// One directory of an overlay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Layer {
+    pub(crate) source: usize,
+    pub(crate) shift: Shift,
+}
+
+/// What a tree shows; sources are numbered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    Bind {
+        source: usize,
+        recursive: bool,
+        shift: Shift,
+    },
+    /// The lowest layer first.
+    Overlay {
+        layers: Vec<Layer>,
+        upper: Option<usize>,
+    },
+}
+
+/// A tree that the parent makes of what the host has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TreeOp {
+    pub(crate) content: Content,
+    pub(crate) read_only: bool,
+    /// Where it will be, for messages.
+    pub(crate) target: CString,
+}
+
 /// What a failure of one operation means for the launch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Need {
@@ -95,6 +167,16 @@ pub(crate) enum Op {
     Fill { at: Place, content: Vec<u8> },
     /// Writes to a file that exists.
     Write { at: Place, content: Vec<u8> },
+    /// Takes a tree that the parent made before the clone.
+    Take { tree: usize, target: CString },
+    /// Finds a path inside the machine to mount on, and makes what is missing of it.
+    Target { path: Vec<Component>, make: Make },
+    /// Clones what the machine has at a path.
+    CloneInside { path: CString, recursive: bool },
+    /// Clones a node like the target that nobody can open.
+    Cover { target: CString },
+    /// Mounts on the target.
+    Mount { target: CString },
     /// Opens a terminal in the payload's own devpts.
     OpenConsole,
     /// Makes the root tree the root and drops the host's.
@@ -136,12 +218,22 @@ pub(crate) enum Op {
 /// What the parent does, in the order of the script.
 #[derive(Debug)]
 pub(crate) enum ParentOp {
+    /// Makes a tree of what the host has.
+    Tree(TreeOp),
     /// Makes the child.
     Clone { namespaces: u64 },
     /// Writes the user and group map.
     WriteIdMaps { base: u32, length: u32 },
     /// Clones the image's tree and shifts its ids.
-    CloneRoot { map: IdMap, read_only: bool },
+    CloneRoot {
+        map: IdMap,
+        read_only: bool,
+        /// Changes go elsewhere.
+        overlay: bool,
+    },
+    /// Makes a root in memory, of root of the machine, with links to `/usr` where the image has
+    /// such.
+    EmptyRoot { owner: u32 },
     /// Makes a sysfs of the host's network namespace.
     HostSysfs,
     /// Hands the trees to the child.

@@ -15,10 +15,10 @@ use super::fault::Peer;
 use super::op::ParentOp;
 use super::root;
 use super::script::Script;
+use super::trees::{self, Materials};
 use super::userns;
 use super::wire::{self, Fds, Kind as Word, Message};
 use crate::error::{Context, Error, Result};
-use crate::facts::ImageRoot;
 use crate::ownership::IdMap;
 use crate::sys::clone::{self, Side};
 use crate::sys::ns::{self, Namespace};
@@ -50,16 +50,17 @@ pub(crate) struct Launched {
 /// Carries the script out. On failure nothing of the child is left.
 pub(crate) fn launch(
     script: &Script,
-    root: &ImageRoot,
+    materials: Materials<'_>,
     cgroup: OwnedFd,
     host: &mut dyn Host,
 ) -> Result<Launched> {
     let mut launcher = Launcher {
         script,
-        root,
+        materials,
         cgroup,
         host,
         child: None,
+        mounts: Vec::new(),
         trees: Vec::new(),
         handed_over: None,
     };
@@ -74,10 +75,12 @@ pub(crate) fn launch(
 
 struct Launcher<'a> {
     script: &'a Script,
-    root: &'a ImageRoot,
+    materials: Materials<'a>,
     cgroup: OwnedFd,
     host: &'a mut dyn Host,
     child: Option<Child>,
+    /// Made before the child, which has copies of the descriptors.
+    mounts: Vec<OwnedFd>,
     trees: Vec<OwnedFd>,
     handed_over: Option<Fds>,
 }
@@ -119,11 +122,24 @@ impl Drop for Child {
 impl Launcher<'_> {
     fn act(&mut self, op: &ParentOp) -> Result<()> {
         match *op {
+            ParentOp::Tree(ref tree) => {
+                self.mounts.push(trees::make(tree, self.materials)?);
+                Ok(())
+            }
             ParentOp::Clone { namespaces } => self.clone_child(namespaces),
             ParentOp::WriteIdMaps { base, length } => {
                 self.or_its_end(self.write_id_maps(base, length))
             }
-            ParentOp::CloneRoot { map, read_only } => self.clone_root(map, read_only),
+            ParentOp::CloneRoot {
+                map,
+                read_only,
+                overlay,
+            } => self.clone_root(map, read_only, overlay),
+            ParentOp::EmptyRoot { owner } => {
+                let tree = root::empty(self.materials.root, owner)?;
+                self.trees.push(tree);
+                Ok(())
+            }
             ParentOp::HostSysfs => self.host_sysfs(),
             ParentOp::SendTrees => self.send_trees(),
             ParentOp::Cgroup => self.host.cgroup(),
@@ -184,7 +200,7 @@ impl Launcher<'_> {
         match clone::clone3(namespaces, Some(self.cgroup.as_fd())) {
             Ok(Side::Child) => {
                 drop(ours);
-                child::run(self.script, theirs)
+                child::run(self.script, &self.mounts, theirs)
             }
             Ok(Side::Parent { pid, pidfd }) => {
                 self.child = Some(Child {
@@ -204,14 +220,19 @@ impl Launcher<'_> {
             .cannot(|| format!("map the container's ids 0..{length} to {base}"))
     }
 
-    fn clone_root(&mut self, map: IdMap, read_only: bool) -> Result<()> {
+    fn clone_root(&mut self, map: IdMap, read_only: bool, overlay: bool) -> Result<()> {
         let userns = match map {
             IdMap::None => None,
             IdMap::Payload => Some(self.namespace(Namespace::User)?),
             IdMap::Between { from, to, length } => Some(userns::with_map(from, to, length)?),
         };
         let userns = userns.as_ref().map(AsFd::as_fd);
-        self.trees.push(root::clone(self.root, userns, read_only)?);
+        let image = self.materials.root;
+        let tree = match self.materials.changes {
+            Some(changes) if overlay => root::cover(image, userns, read_only, changes)?,
+            _ => root::clone(image, userns, read_only)?,
+        };
+        self.trees.push(tree);
         Ok(())
     }
 

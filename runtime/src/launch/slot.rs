@@ -25,6 +25,10 @@ pub(crate) enum Slot {
     SysTree,
     /// /proc/sys/net of the payload's own network namespace.
     SysNet,
+    /// The file system whose mounts are being locked.
+    Stage,
+    /// Where the next mount goes.
+    Target,
     /// A mount between its making and its attaching.
     Passing,
     /// The host's side of the console.

@@ -10,10 +10,16 @@ use crate::sys::ns::{self, Namespace};
 
 /// Makes a namespace that maps the `length` ids from `from` on to those from `to` on.
 pub(super) fn with_map(from: u32, to: u32, length: u32) -> Result<OwnedFd> {
+    let line = format!("{from} {to} {length}\n");
+    with_maps(&line, &line)
+}
+
+/// Makes a namespace that maps users and groups as the lines say.
+pub(super) fn with_maps(users: &str, groups: &str) -> Result<OwnedFd> {
     let what = || {
         format!(
-            "make a user namespace that maps ids {from}..{} to {to}",
-            from + length
+            "make a user namespace that maps ids by '{}'",
+            users.trim_end()
         )
     };
     let (ours, theirs) = std::io::pipe()
@@ -27,7 +33,7 @@ pub(super) fn with_map(from: u32, to: u32, length: u32) -> Result<OwnedFd> {
             clone::exit_now(0)
         }
         Side::Parent { pid, pidfd } => {
-            let namespace = write_maps(pid, &format!("{from} {to} {length}\n"))
+            let namespace = write_both(pid, users, groups)
                 .and_then(|()| ns::open(pidfd.as_fd(), pid, Namespace::User));
             drop(ours);
             // Its status says nothing.
@@ -39,8 +45,10 @@ pub(super) fn with_map(from: u32, to: u32, length: u32) -> Result<OwnedFd> {
 
 /// Gives the namespace of a new process its maps, of users and groups alike.
 pub(super) fn write_maps(pid: i32, line: &str) -> std::io::Result<()> {
-    for map in ["uid_map", "gid_map"] {
-        std::fs::write(format!("/proc/{pid}/{map}"), line)?;
-    }
-    Ok(())
+    write_both(pid, line, line)
+}
+
+fn write_both(pid: i32, users: &str, groups: &str) -> std::io::Result<()> {
+    std::fs::write(format!("/proc/{pid}/uid_map"), users)?;
+    std::fs::write(format!("/proc/{pid}/gid_map"), groups)
 }

@@ -1,7 +1,7 @@
 //! Which device nodes the payload may use.
 
 use crate::cgroup::Scope;
-use crate::device_policy::{DevicePolicy, Rule};
+use crate::device_policy::{Access, DevicePolicy, Rule};
 use crate::error::{Error, Kind, Result};
 use crate::plan::Plan;
 
@@ -13,6 +13,14 @@ pub(super) fn restrict(scope: &Scope, plan: &Plan) -> Result<()> {
             b"/dev/fuse" => Rule::FUSE,
             _ => Rule::TUN,
         });
+    }
+    for &((kind, major, minor), writable) in &plan.nodes {
+        let access = if writable {
+            Access::READ_WRITE
+        } else {
+            Access::READ
+        };
+        policy = policy.and(Rule::node(kind, major, minor, access));
     }
     scope.restrict_devices(&policy).map_err(refuse)
 }

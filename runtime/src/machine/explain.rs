@@ -5,7 +5,7 @@ use std::fmt;
 use super::owners;
 use crate::dirs::Dirs;
 use crate::error::{Context, Result};
-use crate::facts::{HostFacts, ImageFacts, ImageRoot};
+use crate::facts::{HostFacts, ImageFacts, ImageRoot, Opened, open_sources};
 use crate::launch;
 use crate::ownership::{TreeIds, treat};
 use crate::plan::{self, Plan, Request};
@@ -31,7 +31,7 @@ struct Script {
 /// # Errors
 /// As for a start, up to the point where it would begin to change anything.
 pub fn explain(request: &Request, dirs: &Dirs) -> Result<Explanation> {
-    let (root, plan) = prepare(request)?;
+    let Prepared { root, plan, .. } = prepare(request)?;
     let range = match plan.users {
         PrivateUsers::No => None,
         PrivateUsers::Pick => Range::new(owners::wish(&root)?.unwrap_or(FIRST_BASE), SIZE),
@@ -50,13 +50,23 @@ pub fn explain(request: &Request, dirs: &Dirs) -> Result<Explanation> {
     })
 }
 
+/// A plan, and what was opened for it.
+pub(super) struct Prepared {
+    pub(super) root: ImageRoot,
+    pub(super) plan: Plan,
+    /// The sources of the plan's mounts.
+    pub(super) opened: Vec<Opened>,
+}
+
 /// Gathers the facts and makes the plan.
-pub(super) fn prepare(request: &Request) -> Result<(ImageRoot, Plan)> {
+pub(super) fn prepare(request: &Request) -> Result<Prepared> {
     let host = HostFacts::probe()?;
     let root = ImageRoot::open(&request.root)?;
     let image = ImageFacts::probe(request, &root, host.timezone.as_deref())?;
-    let plan = plan::make(request, &host, &image)?;
-    Ok((root, plan))
+    let mounts = plan::all_mounts(request)?;
+    let opened = open_sources(&mounts, &root)?;
+    let plan = plan::make(request, &host, &image, (mounts, &opened))?;
+    Ok(Prepared { root, plan, opened })
 }
 
 impl fmt::Display for Explanation {

@@ -14,6 +14,7 @@ mod network;
 mod owners;
 mod root;
 mod run;
+mod scratch;
 mod start;
 mod stop;
 mod view;

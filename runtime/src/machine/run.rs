@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::devices;
 use super::network::Link;
+use super::scratch::Gathered;
 use crate::cgroup::Scope;
 use crate::error::{Context, Result};
 use crate::facts::ImageRoot;
@@ -25,6 +26,8 @@ pub(super) struct Machine<'a> {
     pub(super) claim: Claim,
     pub(super) plan: Plan,
     pub(super) root: &'a ImageRoot,
+    /// What its mounts are made of.
+    pub(super) gathered: Gathered,
     pub(super) range: Option<Range>,
     /// How the image's mount shows owners.
     pub(super) map: IdMap,
@@ -38,7 +41,10 @@ impl Machine<'_> {
         let script = launch::compile(&self.plan, self.range, self.map, self.claim.path())?;
         let payload = self.scope.payload().try_clone_to_owned();
         let payload = payload.cannot(|| "duplicate the descriptor of the cgroup")?;
-        let launched = launch::launch(&script, self.root, payload, self)?;
+        let gathered = std::mem::take(&mut self.gathered);
+        let launched = launch::launch(&script, gathered.materials(self.root), payload, self);
+        self.gathered = gathered;
+        let launched = launched?;
         session.speak_to_log();
         self.supervise(launched, session)
     }

@@ -5,17 +5,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::background;
-use super::explain::prepare;
+use super::explain::{Prepared, prepare};
 use super::host::Cgroups;
 use super::owners;
 use super::root;
 use super::run::Machine;
+use super::scratch;
 use crate::cgroup::{self, Scope};
 use crate::dirs::Dirs;
 use crate::error::{Context, Result};
 use crate::lock::{ImageLocks, Mode};
 use crate::ownership::Ownership;
-use crate::plan::{Console, Plan, Request};
+use crate::plan::{Changes, Console, Plan, Request};
 use crate::range::{PrivateUsers, Range};
 use crate::state::{Claim, Identity, Incarnation, Item, Record, Since, Store};
 use crate::supervise::{ConsoleMode, Hub, Outcome, Session};
@@ -61,7 +62,7 @@ pub fn start(
     if request.users == PrivateUsers::No {
         crate::sys::seal::ensure().cannot(|| "go on as a sealed copy of nsrun")?;
     }
-    let (root, plan) = prepare(request)?;
+    let Prepared { root, plan, opened } = prepare(request)?;
     if let Some(warning) = root::check(&plan.root, options.allow_unsafe_root)? {
         tell(Event::Warning(&warning));
     }
@@ -92,12 +93,16 @@ pub fn start(
         session.serve(Hub::new(claim.path(), &dirs.console_log(&plan.machine))?);
     }
     let (range, map) = owners::settle(&plan, &root, &mut claim, &mut session, tell)?;
+    let base = range.map_or(0, Range::base);
+    let top = map.show(root.owner()?, base);
+    let gathered = scratch::gather(&plan, opened, (base, top), &mut claim)?;
     let mut scope = make_scope(&plan, cgroups.host(), &mut claim)?;
     if plan.boots {
         scope.enter_supervisor()?;
     }
     let record = record(&plan, range, scope.path(), cgroups.host())?;
     let machine = Machine {
+        gathered,
         range,
         map,
         store,
@@ -132,7 +137,8 @@ fn console_mode(plan: &Plan) -> ConsoleMode {
 }
 
 fn lock_mode(plan: &Plan) -> Mode {
-    if plan.read_only && plan.ownership != Ownership::Chown {
+    let changes_nothing = plan.read_only || plan.empty_root || plan.changes != Changes::Kept;
+    if changes_nothing && plan.ownership != Ownership::Chown {
         Mode::Shared
     } else {
         Mode::Exclusive

@@ -60,6 +60,19 @@ pub(crate) enum IdMap {
     },
 }
 
+impl IdMap {
+    /// The host's ids for owners on the disk, in the mount of a payload whose range begins at
+    /// `base`.
+    pub(crate) fn show(self, (uid, gid): (u32, u32), base: u32) -> (u32, u32) {
+        let show = |id: u32| match self {
+            Self::None => id,
+            Self::Payload => base.saturating_add(id),
+            Self::Between { from, to, .. } => to.saturating_add(id.saturating_sub(from)),
+        };
+        (show(uid), show(gid))
+    }
+}
+
 /// What is done about owners before the payload starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Treatment {

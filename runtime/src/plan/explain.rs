@@ -1,6 +1,6 @@
 //! A plan in words, the same for the same request on the same host.
 
-use super::{Console, Network, Plan};
+use super::{Changes, Console, Network, Plan};
 use crate::ownership::Ownership;
 use crate::range::PrivateUsers;
 
@@ -25,6 +25,7 @@ impl Plan {
             ("working directory", self.workdir.clone()),
             ("capabilities", self.capabilities.to_string()),
             ("no new privileges", yes_no(self.no_new_privileges)),
+            ("changes", self.changes_words().to_owned()),
             ("read-only", yes_no(self.read_only)),
             ("nesting", yes_no(self.nesting)),
             ("kernel command line", self.kernel_cmdline.clone()),
@@ -35,6 +36,14 @@ impl Plan {
             ),
             ("devices", devices(self)),
         ];
+        lines.extend(self.mounts.iter().map(|planned| {
+            let kind = if planned.mount.read_only {
+                "mount (read-only)"
+            } else {
+                "mount"
+            };
+            (kind, planned.mount.to_string())
+        }));
         lines.extend(self.env.iter().map(|(key, value)| match key.as_str() {
             "container_uuid" => (
                 "environment",
@@ -43,6 +52,15 @@ impl Plan {
             _ => ("environment", format!("{key}={value}")),
         }));
         lines
+    }
+
+    fn changes_words(&self) -> &'static str {
+        match self.changes {
+            _ if self.empty_root => "in memory, the root is empty",
+            Changes::Kept => "in the image",
+            Changes::InMemory => "in memory, dropped at the end",
+            Changes::OnDisk => "on disk, dropped at the end",
+        }
     }
 
     fn process(&self) -> &'static str {

@@ -1,25 +1,33 @@
 //! From request and facts to a plan. Pure: every fact was gathered before.
 
-use super::request::{Mode, Request, ResolvConf};
-use super::{Console, Network, Plan, TTY_GID, env, limits};
+use super::mounts::{self, Mount};
+use super::request::{Mode, Request, ResolvConf, Volatile};
+use super::{Console, Network, Plan, TTY_GID, env, limits, volatile};
 use crate::caps::{self, Isolation};
 use crate::error::{Error, Kind, Result};
-use crate::facts::{HostFacts, INITS, ImageFacts};
+use crate::facts::{HostFacts, INITS, ImageFacts, Node, Opened};
 use crate::ownership::{BUSY_BASE, Ownership};
 use crate::range::{PrivateUsers, Range, SIZE};
 
 /// What images test for: a name that systemd knows gets conditions of units right.
 const MANAGER: &str = "systemd-nspawn";
 
-/// Fills in the defaults and checks what contradicts.
+/// Fills in the defaults and checks what contradicts. `sources` are those of the `mounts` that were
+/// arranged.
 ///
 /// # Errors
 /// [`Kind::BadInput`] if the image has nothing to start, [`Kind::Usage`] for arguments that do
 /// not go together.
-pub fn make(request: &Request, host: &HostFacts, image: &ImageFacts) -> Result<Plan> {
+pub(crate) fn make(
+    request: &Request,
+    host: &HostFacts,
+    image: &ImageFacts,
+    (mounts, sources): (Vec<Mount>, &[Opened]),
+) -> Result<Plan> {
     let boots = matches!(request.mode, Mode::Boot { .. });
     check_range(request.users)?;
     check_ownership(request.users, request.ownership)?;
+    volatile::check(request)?;
     let network = request.network.unwrap_or(if boots {
         Network::Veth
     } else {
@@ -45,6 +53,9 @@ pub fn make(request: &Request, host: &HostFacts, image: &ImageFacts) -> Result<P
         ResolvConf::Auto | ResolvConf::CopyHost => host.resolv_conf.clone(),
     };
     let (program, argv) = program(request, image)?;
+    let nodes = nodes(&mounts, sources);
+    let shapes: Vec<mounts::Shape> = sources.iter().map(|source| source.shape).collect();
+    let mounts = mounts::settle(mounts, &shapes)?;
     Ok(Plan {
         machine: request.machine.clone(),
         root: request.root.clone(),
@@ -79,15 +90,36 @@ pub fn make(request: &Request, host: &HostFacts, image: &ImageFacts) -> Result<P
             host.capabilities,
         ),
         no_new_privileges: request.no_new_privileges,
-        read_only: request.read_only,
+        changes: volatile::changes(request),
+        empty_root: request.volatile == Volatile::Yes,
+        read_only: volatile::read_only(request),
+        lock_root: volatile::read_only(request) || image.is_restricted,
         nesting: request.nesting || image.needs_nesting,
         resolv_conf,
         timezone: image.zone_file.then(|| host.timezone.clone()).flatten(),
         devices: host.devices.clone(),
         proc_entries: host.proc_entries.clone(),
         limits,
+        mounts,
+        nodes,
         warnings,
     })
+}
+
+/// Device nodes that bind mounts show, and whether they may be written to: of others nobody has said
+/// that they are wanted.
+fn nodes(mounts: &[Mount], sources: &[Opened]) -> Vec<(Node, bool)> {
+    let mut sources = sources.iter();
+    let mut nodes = Vec::new();
+    for mount in mounts {
+        let own = sources.by_ref().take(mount.what.sources().len());
+        let is_bind = matches!(mount.what, mounts::What::Bind { .. });
+        let shown = own
+            .flat_map(|source| &source.nodes)
+            .map(|node| (*node, !mount.read_only));
+        nodes.extend(shown.filter(|_| is_bind));
+    }
+    nodes
 }
 
 /// Refuses a range that no payload can live in.

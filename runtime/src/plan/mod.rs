@@ -5,7 +5,9 @@ mod explain;
 mod limits;
 mod make;
 pub(crate) mod masks;
+pub mod mounts;
 mod request;
+mod volatile;
 
 use std::ffi::CStr;
 use std::path::PathBuf;
@@ -13,10 +15,12 @@ use std::path::PathBuf;
 use rustix::process::Resource;
 
 pub(crate) use self::env::search_path;
-pub use self::make::make;
-pub(crate) use self::make::{new_id, parse_id};
-pub use self::request::{Mode, Request, ResolvConf};
+pub(crate) use self::make::{make, new_id, parse_id};
+use self::mounts::Planned;
+pub use self::request::{Changes, Mode, Request, ResolvConf, Volatile};
+pub(crate) use self::volatile::mounts as all_mounts;
 use crate::caps::CapSet;
+use crate::facts::Node;
 use crate::name::MachineName;
 use crate::ownership::Ownership;
 use crate::range::PrivateUsers;
@@ -118,8 +122,14 @@ pub struct Plan {
     pub capabilities: CapSet,
     /// No privileges through execve.
     pub no_new_privileges: bool,
+    /// What becomes of changes to the root.
+    pub changes: Changes,
+    /// Whether the root is empty, but for what is mounted in it.
+    pub empty_root: bool,
     /// The root and what is mounted in it from the image are read-only.
     pub read_only: bool,
+    /// The root's mount has attributes that the payload must not change.
+    pub lock_root: bool,
     /// Uncovered /proc and /sys stay visible, so that the payload may mount its own.
     pub nesting: bool,
     /// Content for the payload's `/etc/resolv.conf`.
@@ -132,6 +142,10 @@ pub struct Plan {
     pub proc_entries: Vec<&'static CStr>,
     /// Resource limits.
     pub limits: Vec<Limit>,
+    /// Mounts that were asked for, each after those that it lies in.
+    pub mounts: Vec<Planned>,
+    /// Device nodes that these mounts show, and whether they can be written to.
+    pub(crate) nodes: Vec<(Node, bool)>,
     /// What differs from what was asked for or expected, for the user.
     pub warnings: Vec<String>,
 }

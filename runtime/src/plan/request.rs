@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::Network;
+use super::mounts::Mount;
 use crate::caps::CapSet;
 use crate::name::MachineName;
 use crate::ownership::Ownership;
@@ -39,6 +40,32 @@ pub enum ResolvConf {
     CopyHost,
 }
 
+/// What becomes of what a machine changes in its root.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Changes {
+    /// It is in the image.
+    #[default]
+    Kept,
+    /// It goes with the machine, and is in memory until then.
+    InMemory,
+    /// It goes with the machine, and is on a disk until then.
+    OnDisk,
+}
+
+/// How much of the image a machine sees, as nspawn's `--volatile=` has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Volatile {
+    /// All of it.
+    #[default]
+    No,
+    /// `/usr` alone, read-only, in an empty root in memory.
+    Yes,
+    /// All of it, read-only, with an empty `/var` in memory.
+    State,
+    /// All of it, with changes in memory.
+    Overlay,
+}
+
 /// A launch as asked for.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -68,6 +95,10 @@ pub struct Request {
     pub drop_capabilities: CapSet,
     /// No privileges through execve.
     pub no_new_privileges: bool,
+    /// What becomes of changes to the root.
+    pub changes: Changes,
+    /// How much of the image is seen.
+    pub volatile: Volatile,
     /// The root is read-only.
     pub read_only: bool,
     /// What `/proc/cmdline` shows.
@@ -76,6 +107,8 @@ pub struct Request {
     pub nesting: bool,
     /// How `/etc/resolv.conf` is treated.
     pub resolv_conf: ResolvConf,
+    /// More mounts, in any order.
+    pub mounts: Vec<Mount>,
     /// Whether the caller's streams are a terminal.
     pub interactive: bool,
 }
@@ -98,10 +131,13 @@ impl Request {
             add_capabilities: CapSet::default(),
             drop_capabilities: CapSet::default(),
             no_new_privileges: false,
+            changes: Changes::default(),
+            volatile: Volatile::default(),
             read_only: false,
             kernel_cmdline: String::new(),
             nesting: false,
             resolv_conf: ResolvConf::default(),
+            mounts: Vec::new(),
             interactive: false,
         }
     }

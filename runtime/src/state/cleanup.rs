@@ -4,7 +4,11 @@
 
 use std::io;
 use std::iter::once_with;
+use std::os::fd::AsFd;
 use std::time::Duration;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use super::dir::Dir;
 use super::host::Host;
@@ -83,7 +87,7 @@ fn find(name: &MachineName, dir: &Dir, boot_id: &str) -> Result<Left> {
         // All but files beside images went with the kernel that had it.
         processes.clear();
         leader = None;
-        others.retain(|item| matches!(item, Item::LockFile { .. }));
+        others.retain(|item| matches!(item, Item::LockFile { .. } | Item::Scratch { .. }));
         foreign = 0;
     } else if let Some(path) = record.and_then(|r| r.cgroup.clone()) {
         processes.push(Item::Cgroup { path });
@@ -102,6 +106,7 @@ fn undo(host: &dyn Host, action: Action<'_>, remover: Remover) -> Result<()> {
         (Action::EndCgroup(path), Remover::Stranger) => host.end_cgroup(path),
         (Action::RetireLink(owner), _) => host.retire_link(&owner),
         (Action::SweepLockFile(path), _) => sweep(path),
+        (Action::RemoveTree(path), _) => remove(path),
     }
 }
 
@@ -116,6 +121,18 @@ fn sweep(path: &std::path::Path) -> Result<()> {
     match LockFile::sweep(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other.cannot(|| format!("remove lock file {}", path.display())),
+    }
+}
+
+fn remove(path: &std::path::Path) -> Result<()> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Ok(());
+    };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    match rustix::fs::open(parent, flags, Mode::empty()) {
+        Ok(parent) => crate::image::remove_tree(parent.as_fd(), name),
+        Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(errno).cannot(|| format!("open {}", parent.display())),
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use nsrun_netns::Owner;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::Incarnation;
 use crate::name::MachineName;
 
 /// Longest list that is read, in bytes; a machine notes a handful of lines.
@@ -40,9 +41,20 @@ pub enum Item {
         #[serde(serialize_with = "write_path", deserialize_with = "read_path")]
         path: PathBuf,
     },
+    /// A directory with what only this machine needs, called as [`Item::scratch_name`] says.
+    Scratch {
+        /// The absolute path.
+        path: String,
+    },
 }
 
 impl Item {
+    /// What a scratch directory is called: `.#nsrun-NAME-` and 16 digits.
+    #[must_use]
+    pub fn scratch_name(machine: &MachineName, number: Incarnation) -> String {
+        format!(".#nsrun-{machine}-{number}")
+    }
+
     /// The item for a link.
     #[must_use]
     pub fn link(owner: &Owner) -> Self {
@@ -124,6 +136,7 @@ pub(super) enum Action<'a> {
     EndCgroup(&'a Path),
     RetireLink(Owner),
     SweepLockFile(&'a Path),
+    RemoveTree(&'a Path),
 }
 
 /// What to do about an item; an error tells why this machine cannot have noted it, as
@@ -149,6 +162,7 @@ pub(super) fn action<'a>(item: &'a Item, name: &MachineName) -> Result<Action<'a
             }))
         }
         Item::LockFile { path } => lock_file(path).map(Action::SweepLockFile),
+        Item::Scratch { path } => scratch(path, name).map(Action::RemoveTree),
     }
 }
 
@@ -196,6 +210,23 @@ fn lock_file(path: &Path) -> Result<&Path, String> {
         file.starts_with(b".#") && file.ends_with(b".lck")
     };
     allowed.then_some(path).ok_or_else(refused)
+}
+
+fn scratch<'a>(path: &'a str, name: &MachineName) -> Result<&'a Path, String> {
+    let absolute = path.strip_prefix('/').is_some_and(|p| plain(p.as_bytes()));
+    let file = path
+        .rsplit_once('/')
+        .map(|(_, file)| file)
+        .filter(|_| absolute);
+    let number = file.and_then(|file| file.strip_prefix(&format!(".#nsrun-{name}-")));
+    if number.is_some_and(|number| number.parse::<Incarnation>().is_ok()) {
+        Ok(Path::new(path))
+    } else {
+        Err(format!(
+            "'{}' is not this machine's directory",
+            path.escape_debug()
+        ))
+    }
 }
 
 #[cfg(test)]
@@ -344,6 +375,26 @@ mod tests {
             "/a/.#b.lck/",
             "/a/.#b.lck/c",
             "/a/.#b.lck\0",
+        ] {
+            assert!(!accepts(path), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn only_directories_of_the_machine_are_accepted() {
+        let accepts = |path: &str| check(&Item::Scratch { path: path.into() });
+        assert!(accepts("/var/tmp/.#nsrun-web-0123456789abcdef"));
+        assert!(accepts("/.#nsrun-web-0123456789abcdef"));
+        for path in [
+            "",
+            "/",
+            "/srv",
+            ".#nsrun-web-0123456789abcdef",
+            "/srv/.#nsrun-web-0123456789abcde",
+            "/srv/.#nsrun-web-0123456789abcdef/x",
+            "/srv/../.#nsrun-web-0123456789abcdef",
+            "/srv/.#nsrun-other-0123456789abcdef",
+            "/srv/nsrun-web-0123456789abcdef",
         ] {
             assert!(!accepts(path), "{path:?}");
         }

@@ -24,6 +24,16 @@ fn descend(dir: &Path, found: &mut Vec<String>) {
     }
 }
 
+/// Directories that machines of the test have outside of it.
+pub(super) fn scratch(mark: &str) -> Vec<String> {
+    let entries = read_dir("/var/tmp").into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names
+        .filter(|name| name.starts_with(".#nsrun-") && name.contains(mark))
+        .map(|name| format!("file /var/tmp/{name}"))
+        .collect()
+}
+
 pub(super) fn hidden_at_top(roots: &[PathBuf]) -> Vec<String> {
     roots
         .iter()

@@ -7,6 +7,7 @@
 
 mod api;
 mod builder;
+mod custom;
 mod dev;
 mod run;
 mod start;
@@ -24,7 +25,7 @@ use super::script::Script;
 use super::slot::Slot;
 use crate::error::Result;
 use crate::ownership::IdMap;
-use crate::plan::{Network, Plan};
+use crate::plan::{Changes, Network, Plan};
 use crate::range::Range;
 use crate::sys::clone::flags;
 
@@ -39,17 +40,19 @@ pub(crate) fn compile(
 ) -> Result<Script> {
     let mut b = Builder::new(range);
     enter(&mut b, plan, range.is_some(), mount_point)?;
+    custom::lock(&mut b, plan)?;
     run::build(&mut b, plan);
     api::build(&mut b, plan);
     dev::build(&mut b, plan);
     image_files(&mut b, plan)?;
+    custom::build(&mut b, &plan.mounts)?;
     b.must(Op::Pivot);
     let shared = MountPropagationFlags::SHARED | MountPropagationFlags::REC;
     b.must(Op::Propagation(shared));
     run::finish(&mut b);
     let filters = start::build(&mut b, plan)?;
     Ok(Script {
-        parent: parent(plan, range, map),
+        parent: parent(plan, range, map)?,
         child: b.into_steps(),
         filters,
         program: start::program(plan)?,
@@ -100,19 +103,28 @@ fn image_files(b: &mut Builder, plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-fn parent(plan: &Plan, range: Option<Range>, map: IdMap) -> Vec<ParentOp> {
-    let mut ops = vec![ParentOp::Clone {
+fn parent(plan: &Plan, range: Option<Range>, map: IdMap) -> Result<Vec<ParentOp>> {
+    let trees = custom::trees(&plan.mounts, range, map)?;
+    let mut ops: Vec<ParentOp> = trees.into_iter().map(ParentOp::Tree).collect();
+    ops.push(ParentOp::Clone {
         namespaces: namespaces(plan, range.is_some()),
-    }];
+    });
     if let Some(range) = range {
         ops.push(ParentOp::WriteIdMaps {
             base: range.base(),
             length: range.len(),
         });
     }
-    ops.push(ParentOp::CloneRoot {
-        map,
-        read_only: plan.read_only,
+    ops.push(if plan.empty_root {
+        ParentOp::EmptyRoot {
+            owner: range.map_or(0, Range::base),
+        }
+    } else {
+        ParentOp::CloneRoot {
+            map,
+            read_only: plan.read_only,
+            overlay: plan.changes != Changes::Kept,
+        }
     });
     if host_sysfs(plan, range.is_some()) {
         ops.push(ParentOp::HostSysfs);
@@ -133,7 +145,7 @@ fn parent(plan: &Plan, range: Option<Range>, map: IdMap) -> Vec<ParentOp> {
         ParentOp::AwaitReady,
         ParentOp::AwaitExec,
     ]);
-    ops
+    Ok(ops)
 }
 
 fn namespaces(plan: &Plan, shifted: bool) -> u64 {

@@ -1,0 +1,79 @@
+//! `nsrun login` and `nsrun shell`: a terminal in a machine.
+
+use std::process::ExitCode;
+
+use nsrun_runtime::attach::{self, Shell};
+use nsrun_runtime::{Error, Kind, MachineName, Result};
+
+use super::exec::TerminalArgs;
+use super::machine_args;
+use crate::globals::Globals;
+use crate::report;
+
+#[derive(clap::Args, Debug)]
+pub struct LoginArgs {
+    /// The machine's name
+    #[arg(value_name = "NAME")]
+    machine: MachineName,
+}
+
+#[derive(clap::Args, Debug)]
+pub struct ShellArgs {
+    /// The machine's name, after the user's if that is not root
+    #[arg(value_name = "[USER@]NAME")]
+    target: String,
+
+    /// Set an environment variable; without a value, pass the caller's on
+    #[arg(short = 'E', long, alias = "env", value_name = "NAME[=VALUE]")]
+    setenv: Vec<String>,
+
+    /// Open the session of USER, a name or number of the machine's
+    #[arg(short, long, visible_alias = "uid", value_name = "USER")]
+    user: Option<String>,
+
+    /// Start in DIR, a path in the machine [default: the user's home]
+    #[arg(long, alias = "chdir", value_name = "DIR")]
+    workdir: Option<String>,
+
+    #[command(flatten)]
+    terminal: TerminalArgs,
+
+    /// The command, by its path, and its arguments [default: the user's shell]
+    #[arg(
+        value_name = "COMMAND",
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
+    command: Vec<String>,
+}
+
+/// Shows a login prompt until the user leaves.
+pub fn run(args: &LoginArgs, globals: &Globals) -> Result<ExitCode> {
+    let mut tell = |text: &str| {
+        if !globals.quiet {
+            report::note(format_args!("nsrun: {text}\r"));
+        }
+    };
+    attach::login(&globals.dirs, &args.machine, &mut tell).map(ExitCode::from)
+}
+
+/// Opens a session; its exit status is ours.
+pub fn shell(args: &ShellArgs, globals: &Globals) -> Result<ExitCode> {
+    let (user, name) = match args.target.split_once('@') {
+        Some((user, name)) => (Some(user.to_owned()), name),
+        None => (args.user.clone(), args.target.as_str()),
+    };
+    if args.user.is_some() && user != args.user {
+        let what = format!("'{}' names a user, and --user another", args.target);
+        return Err(Error::new(Kind::Usage, what));
+    }
+    let name: MachineName = name.parse()?;
+    let shell = Shell {
+        user: user.filter(|user| !user.is_empty()),
+        words: args.command.clone(),
+        env: machine_args::environment(&args.setenv)?,
+        workdir: args.workdir.clone(),
+        terminal: args.terminal.wanted(),
+    };
+    attach::shell(&globals.dirs, &name, &shell).map(ExitCode::from)
+}

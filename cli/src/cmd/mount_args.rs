@@ -1,0 +1,63 @@
+//! Options for mounts, in nspawn's spelling.
+
+use nsrun_runtime::plan::mounts::Mount;
+use nsrun_runtime::{Error, Kind, Result};
+
+// What is mounted beside the image.
+#[derive(clap::Args, Debug)]
+#[command(next_help_heading = "Mounts")]
+pub struct MountArgs {
+    /// Show a file, directory or device of the host; SOURCE may be empty for a new directory
+    #[arg(long, value_name = "SOURCE[:TARGET[:OPTIONS]]")]
+    bind: Vec<String>,
+
+    /// The same, read-only
+    #[arg(long, value_name = "SOURCE[:TARGET[:OPTIONS]]")]
+    bind_ro: Vec<String>,
+
+    /// Mount a file system in memory
+    #[arg(long, value_name = "PATH[:OPTIONS]")]
+    tmpfs: Vec<String>,
+
+    /// Put directories on top of one another; UPPER takes the changes, a new one if empty
+    #[arg(long, value_name = "LOWER[:LOWER...]:UPPER:TARGET")]
+    overlay: Vec<String>,
+
+    /// The same, read-only
+    #[arg(long, value_name = "LOWER[:LOWER...]:UPPER:TARGET")]
+    overlay_ro: Vec<String>,
+
+    /// Keep everybody from what is at PATH in the machine
+    #[arg(long, value_name = "PATH")]
+    inaccessible: Vec<String>,
+}
+
+impl MountArgs {
+    /// The mounts that these options ask for.
+    pub fn mounts(&self) -> Result<Vec<Mount>> {
+        let binds = self.bind.iter().map(|text| Mount::bind(text, false));
+        let mounts = binds
+            .chain(self.bind_ro.iter().map(|text| Mount::bind(text, true)))
+            .chain(self.tmpfs.iter().map(|text| Mount::tmpfs(text)))
+            .chain(self.overlay.iter().map(|text| Mount::overlay(text, false)))
+            .chain(
+                self.overlay_ro
+                    .iter()
+                    .map(|text| Mount::overlay(text, true)),
+            )
+            .chain(
+                self.inaccessible
+                    .iter()
+                    .map(|text| Mount::inaccessible(text)),
+            );
+        let mounts: Result<Vec<Mount>> = mounts.collect();
+        let mounts = mounts?;
+        if mounts.is_empty() {
+            return Ok(mounts);
+        }
+        let here = std::env::current_dir().map_err(|e| {
+            Error::new(Kind::Failed, "cannot tell the current directory").because(e)
+        })?;
+        Ok(mounts.into_iter().map(|mount| mount.based(&here)).collect())
+    }
+}

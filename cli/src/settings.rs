@@ -1,0 +1,89 @@
+//! Settings files at the start of a machine.
+
+use nsrun_runtime::Result;
+use nsrun_runtime::plan::{Mode, Request};
+use nsrun_runtime::settings::{Line, SearchPath, Use, collect};
+
+use crate::cmd::machine_args::MachineArgs;
+use crate::globals::Globals;
+use crate::report;
+use crate::said::Said;
+
+/// Puts into the request what files say and options do not, and tells what has no effect. The lines
+/// are given back.
+pub fn apply(
+    args: &Said<MachineArgs>,
+    request: &mut Request,
+    globals: &Globals,
+) -> Result<Vec<Line>> {
+    let choice = args.settings.choice();
+    if choice.usage == Use::No {
+        return Ok(Vec::new());
+    }
+    let name = args.name(&request.root)?;
+    let found = SearchPath::beside(&request.root).find(name.as_str())?;
+    let warn = |text: &dyn std::fmt::Display| {
+        if !globals.quiet {
+            report::note(format_args!("nsrun: warning: {text}"));
+        }
+    };
+    found.skipped.iter().for_each(|why| warn(why));
+    let mut all = collect(&found, choice.usage);
+    let said = said(args, request);
+    let result = choice.apply(&mut all, &said, request);
+    all.warnings.iter().for_each(|problem| warn(problem));
+    result.map(|()| all.lines)
+}
+
+/// What the command line says: options, and what verb and arguments mean.
+fn said(args: &Said<MachineArgs>, request: &Request) -> Vec<String> {
+    let mut names = args.names().to_vec();
+    let mut add = |name: &str, given: bool| {
+        if given {
+            names.push(name.to_owned());
+        }
+    };
+    add("boot", true);
+    match &request.mode {
+        Mode::Boot { parameters, .. } => {
+            add("pid1", true);
+            add("parameters", !parameters.is_empty());
+        }
+        Mode::Run { as_pid1, .. } => {
+            add("command", true);
+            add("pid1", *as_pid1);
+        }
+    }
+    add("workdir", request.workdir.is_some());
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use nsrun_runtime::settings::KEYS;
+
+    /// Names that stand for what verbs and arguments say.
+    const NO_OPTIONS: [&str; 3] = ["boot", "parameters", "command"];
+
+    #[test]
+    fn every_key_that_is_acted_upon_names_options_that_exist() {
+        let mut command = crate::args::Cli::command();
+        command.build();
+        let verbs = ["boot", "run"].map(|verb| command.find_subcommand(verb));
+        let arguments = verbs
+            .into_iter()
+            .flatten()
+            .flat_map(clap::Command::get_arguments);
+        let options: Vec<String> = arguments
+            .map(|arg| arg.get_id().as_str().replace('_', "-"))
+            .collect();
+        for key in KEYS.iter().filter(|key| key.ignored.is_none()) {
+            for name in key.options {
+                let known =
+                    options.iter().any(|option| option == name) || NO_OPTIONS.contains(name);
+                assert!(known, "{key:?}: --{name}");
+            }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The child's side of mounts that were asked for. The image is hostile: a target is resolved by
+//! the kernel, with the machine's root for the root, and made from a descriptor. Allocates nothing.
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+use rustix::mount::{MoveMountFlags, OpenTreeFlags};
+
+use super::op::{Component, Make};
+use super::slot::{Slot, Slots};
+
+/// As the payload would find it: links are followed, and lead nowhere out of the root.
+const INSIDE: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);
+
+/// A name that was just made, and nothing else.
+const STRICT: ResolveFlags = ResolveFlags::BENEATH
+    .union(ResolveFlags::NO_SYMLINKS)
+    .union(ResolveFlags::NO_XDEV);
+
+/// Takes a tree that the parent made before there was a child.
+pub(crate) fn take(slots: &mut Slots, trees: &[OwnedFd], tree: usize) -> Result<(), Errno> {
+    let fd = trees.get(tree).ok_or(Errno::BADF)?;
+    slots.put(Slot::Passing, rustix::io::fcntl_dupfd_cloexec(fd, 0)?);
+    Ok(())
+}
+
+/// Finds where to mount, and makes what is missing.
+pub(crate) fn target(slots: &mut Slots, path: &[Component], make: Make) -> Result<(), Errno> {
+    let Some((last, above)) = path.split_last() else {
+        return Err(Errno::INVAL);
+    };
+    let mut parent = None;
+    for component in above {
+        let make = match make {
+            Make::Nothing => Make::Nothing,
+            _ => Make::Directory,
+        };
+        parent = Some(find_or_make(slots, parent.as_ref(), component, make)?);
+    }
+    let found = find_or_make(slots, parent.as_ref(), last, make)?;
+    let kind = FileType::from_raw_mode(rustix::fs::fstat(&found)?.st_mode);
+    match (make, kind) {
+        (Make::Directory, kind) if kind != FileType::Directory => return Err(Errno::NOTDIR),
+        (Make::File, FileType::Directory) => return Err(Errno::ISDIR),
+        _ => slots.put(Slot::Target, found),
+    }
+    Ok(())
+}
+
+fn find_or_make(
+    slots: &Slots,
+    parent: Option<&OwnedFd>,
+    component: &Component,
+    make: Make,
+) -> Result<OwnedFd, Errno> {
+    let root = slots.get(Slot::Root)?;
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let whole = component.path.as_c_str();
+    match rustix::fs::openat2(root, whole, flags, Mode::empty(), INSIDE) {
+        Err(Errno::NOENT) if make != Make::Nothing => {}
+        other => return other,
+    }
+    let name = component.name.as_c_str();
+    let parent = match parent {
+        Some(parent) => parent.as_fd(),
+        None => root,
+    };
+    if make == Make::Directory {
+        rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o755))?;
+    } else {
+        let mode = Mode::from_raw_mode(0o644);
+        rustix::fs::mknodat(parent, name, FileType::RegularFile, mode, 0)?;
+    }
+    rustix::fs::openat2(
+        parent,
+        name,
+        flags | OFlags::NOFOLLOW,
+        Mode::empty(),
+        STRICT,
+    )
+}
+
+/// Clones what the machine's own tree has at a path.
+pub(crate) fn clone_inside(slots: &mut Slots, path: &CStr, recursive: bool) -> Result<(), Errno> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let root = slots.get(Slot::Root)?;
+    let found = rustix::fs::openat2(root, path, flags, Mode::empty(), INSIDE)?;
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_EMPTY_PATH;
+    flags.set(OpenTreeFlags::AT_RECURSIVE, recursive);
+    let tree = rustix::mount::open_tree(&found, c"", flags)?;
+    slots.put(Slot::Passing, tree);
+    Ok(())
+}
+
+/// Clones the node that nobody can open and that is of the target's kind.
+pub(crate) fn cover(slots: &mut Slots) -> Result<(), Errno> {
+    let stat = rustix::fs::fstat(slots.get(Slot::Target)?)?;
+    let node = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => c"host/inaccessible/dir",
+        FileType::Fifo => c"host/inaccessible/fifo",
+        FileType::Socket => c"host/inaccessible/sock",
+        // The kernel mounts any file over any other; a device node cannot be made here.
+        _ => c"host/inaccessible/reg",
+    };
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_SYMLINK_NOFOLLOW;
+    let tree = rustix::mount::open_tree(slots.get(Slot::Run)?, node, flags)?;
+    slots.put(Slot::Passing, tree);
+    Ok(())
+}
+
+/// Mounts on the target that was found last.
+pub(crate) fn mount(slots: &mut Slots) -> Result<(), Errno> {
+    let tree = slots.take(Slot::Passing)?;
+    let target = slots.take(Slot::Target)?;
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    rustix::mount::move_mount(&tree, c"", &target, c"", flags)
+}

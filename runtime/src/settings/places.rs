@@ -1,0 +1,377 @@
+//! Values of keys about mounts, networks and modes of integration.
+
+use super::field::{Form, Item};
+use super::values::{absolute, invalid, one_of, truth};
+use super::words;
+use crate::error::Result;
+
+/// `Bind=`, `BindReadOnly=`: `SOURCE[:TARGET[:OPTIONS]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Bind {
+    source: String,
+    target: String,
+    options: Vec<&'static str>,
+}
+
+const BIND_OPTIONS: [&str; 6] = [
+    "rbind",
+    "norbind",
+    "noidmap",
+    "idmap",
+    "rootidmap",
+    "owneridmap",
+];
+
+impl Item for Bind {
+    const WHAT: &'static str = "SOURCE[:TARGET[:OPTIONS]]";
+
+    fn parse_line(text: &str) -> Result<Vec<Self>> {
+        let parts = words::split_colons(text);
+        let [source, rest @ ..] = &parts[..] else {
+            return Err(invalid("bind", text, "expected SOURCE[:TARGET[:OPTIONS]]"));
+        };
+        let (target, options) = match rest {
+            [] => (source, ""),
+            [target] => (target, ""),
+            [target, options] => (target, &**options),
+            _ => return Err(invalid("bind", text, "it has more than three parts")),
+        };
+        let options: Result<Vec<&'static str>> = options
+            .split(',')
+            .filter(|word| !word.is_empty())
+            .map(|word| one_of("option of a bind", word, &BIND_OPTIONS))
+            .collect();
+        let source = if source.is_empty() {
+            String::new()
+        } else {
+            source_path(source)?
+        };
+        Ok(vec![Self {
+            source,
+            target: absolute(target)?,
+            options: options?,
+        }])
+    }
+}
+
+/// A path on the host or, after a `+`, in the image.
+fn source_path(text: &str) -> Result<String> {
+    match text.strip_prefix('+') {
+        Some(inside) => absolute(inside).map(|path| format!("+{path}")),
+        None => absolute(text),
+    }
+}
+
+/// `TemporaryFileSystem=`: `PATH[:OPTIONS]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Tmpfs {
+    target: String,
+    options: Option<String>,
+}
+
+impl Item for Tmpfs {
+    const WHAT: &'static str = "PATH[:OPTIONS]";
+
+    fn parse_line(text: &str) -> Result<Vec<Self>> {
+        let (target, options) = match &words::split_colons(text)[..] {
+            [target] => (absolute(target)?, None),
+            [target, options] => (absolute(target)?, Some(options.clone())),
+            _ => return Err(invalid("file system", text, "expected PATH[:OPTIONS]")),
+        };
+        Ok(vec![Self { target, options }])
+    }
+}
+
+/// `Overlay=`, `OverlayReadOnly=`: `LOWER…:UPPER:TARGET`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Overlay {
+    layers: Vec<String>,
+    target: String,
+}
+
+impl Item for Overlay {
+    const WHAT: &'static str = "LOWER[:LOWER…]:UPPER:TARGET";
+
+    fn parse_line(text: &str) -> Result<Vec<Self>> {
+        let parts = words::split_colons(text);
+        let [layers @ .., last] = &parts[..] else {
+            return Err(invalid("overlay", text, "expected LOWER:UPPER:TARGET"));
+        };
+        if layers.is_empty() {
+            return Err(invalid("overlay", text, "expected LOWER:UPPER:TARGET"));
+        }
+        let layer = |part: &String| match &**part {
+            "" => Ok(String::new()),
+            part => source_path(part),
+        };
+        let layers: Result<Vec<String>> = layers.iter().map(layer).collect();
+        Ok(vec![Self {
+            layers: layers?,
+            target: absolute(last)?,
+        }])
+    }
+}
+
+/// `BindUserShell=`: the user's own shell, none, or a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum BindUserShell {
+    /// As on the host, or not at all.
+    Copied(bool),
+    /// This one.
+    Program(String),
+}
+
+impl Form for BindUserShell {
+    const WHAT: &'static str = "yes, no or a path";
+
+    fn parse(text: &str) -> Result<Self> {
+        match truth(text) {
+            Some(copied) => Ok(Self::Copied(copied)),
+            None => absolute(text).map(Self::Program),
+        }
+    }
+}
+
+/// Name of a network interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Interface(String);
+
+/// Longest interface name in bytes: `IFNAMSIZ` counts the final NUL.
+const LONGEST_INTERFACE: usize = 15;
+
+impl Form for Interface {
+    const WHAT: &'static str = "interface";
+
+    fn parse(text: &str) -> Result<Self> {
+        let forbidden = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | ':');
+        let rule = if text.len() > LONGEST_INTERFACE {
+            "it is longer than 15 bytes"
+        } else if matches!(text, "" | "." | "..") || text.contains(forbidden) {
+            "it has characters that no interface has in its name"
+        } else {
+            return Ok(Self(text.to_owned()));
+        };
+        Err(invalid("interface", text, rule))
+    }
+}
+
+/// `HOST[:MACHINE]`, two names of an interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct InterfacePair {
+    host: Interface,
+    machine: Option<Interface>,
+}
+
+impl Item for InterfacePair {
+    const WHAT: &'static str = "HOST[:MACHINE] words";
+
+    fn parse_line(text: &str) -> Result<Vec<Self>> {
+        let pair = |word: &str| {
+            let (host, machine) = match word.split_once(':') {
+                Some((host, machine)) => (host, Some(Interface::parse(machine)?)),
+                None => (word, None),
+            };
+            let host = Interface::parse(host)?;
+            Ok(Self { host, machine })
+        };
+        text.split_ascii_whitespace().map(pair).collect()
+    }
+}
+
+/// `Zone=`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Zone(String);
+
+impl Form for Zone {
+    const WHAT: &'static str = "name";
+
+    fn parse(text: &str) -> Result<Self> {
+        Interface::parse(&format!("vz-{text}"))
+            .map(|_| Self(text.to_owned()))
+            .map_err(|_| invalid("zone", text, "vz-NAME must be a name for an interface"))
+    }
+}
+
+/// `Port=`: `[tcp:|udp:]HOST[:MACHINE]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Port {
+    udp: bool,
+    host: u16,
+    machine: u16,
+}
+
+impl Item for Port {
+    const WHAT: &'static str = "[tcp:|udp:]HOST[:MACHINE]";
+
+    fn parse_line(text: &str) -> Result<Vec<Self>> {
+        let wrong = || invalid("port", text, "expected [tcp:|udp:]HOST[:MACHINE]");
+        let (udp, ports) = match text.split_once(':') {
+            Some(("tcp", ports)) => (false, ports),
+            Some(("udp", ports)) => (true, ports),
+            _ => (false, text),
+        };
+        let (host, machine) = ports.split_once(':').unwrap_or((ports, ports));
+        let number = |text: &str| {
+            let digits = text.bytes().all(|b| b.is_ascii_digit());
+            text.parse::<u16>().ok().filter(|&port| digits && port != 0)
+        };
+        Ok(vec![Self {
+            udp,
+            host: number(host).ok_or_else(wrong)?,
+            machine: number(machine).ok_or_else(wrong)?,
+        }])
+    }
+}
+
+/// `ResolvConf=`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ResolvConfMode(pub(super) &'static str);
+
+impl Form for ResolvConfMode {
+    const WHAT: &'static str =
+        "auto, off, delete, or {copy,replace,bind}-{host,static,uplink,stub}";
+
+    fn parse(text: &str) -> Result<Self> {
+        const WORDS: [&str; 15] = [
+            "auto",
+            "off",
+            "delete",
+            "copy-host",
+            "copy-static",
+            "copy-uplink",
+            "copy-stub",
+            "replace-host",
+            "replace-static",
+            "replace-uplink",
+            "replace-stub",
+            "bind-host",
+            "bind-static",
+            "bind-uplink",
+            "bind-stub",
+        ];
+        one_of("mode", text, &WORDS).map(Self)
+    }
+}
+
+/// `Timezone=`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TimezoneMode(pub(super) &'static str);
+
+impl Form for TimezoneMode {
+    const WHAT: &'static str = "auto, off, copy, bind, symlink or delete";
+
+    fn parse(text: &str) -> Result<Self> {
+        const WORDS: [&str; 6] = ["auto", "off", "copy", "bind", "symlink", "delete"];
+        one_of("mode", text, &WORDS).map(Self)
+    }
+}
+
+/// `LinkJournal=`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LinkJournal(pub(super) &'static str);
+
+impl Form for LinkJournal {
+    const WHAT: &'static str = "no, auto, host, try-host, guest or try-guest";
+
+    fn parse(text: &str) -> Result<Self> {
+        const WORDS: [&str; 6] = ["auto", "no", "host", "try-host", "guest", "try-guest"];
+        match truth(text) {
+            Some(linked) => Ok(Self(if linked { "auto" } else { "no" })),
+            None => one_of("mode", text, &WORDS).map(Self),
+        }
+    }
+}
+
+/// `Volatile=`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Volatile(pub(super) &'static str);
+
+impl Form for Volatile {
+    const WHAT: &'static str = "no, yes, state or overlay";
+
+    fn parse(text: &str) -> Result<Self> {
+        match truth(text) {
+            Some(all) => Ok(Self(if all { "yes" } else { "no" })),
+            None => one_of("mode", text, &["no", "yes", "state", "overlay"]).map(Self),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn binds_have_up_to_three_parts() {
+        let bind = |text| Bind::parse_line(text).unwrap().remove(0);
+        let one = bind(r"/srv/a\:b");
+        assert_eq!((&*one.source, &*one.target), ("/srv/a:b", "/srv/a:b"));
+        let three = bind("+/etc:/mnt:norbind,idmap");
+        assert_eq!(three.source, "+/etc");
+        assert_eq!(three.options, ["norbind", "idmap"]);
+        assert_eq!(bind(":/var/lib/x").source, "");
+        for text in [
+            "srv",
+            "/a:b",
+            "/a:/b:nosuid",
+            "/a:/b:idmap:x",
+            ":",
+            "/a/../b",
+        ] {
+            assert!(Bind::parse_line(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn overlays_have_two_parts_at_least() {
+        let overlay = Overlay::parse_line("/a:/b::/c").unwrap().remove(0);
+        assert_eq!(overlay.layers, ["/a", "/b", ""]);
+        assert_eq!(overlay.target, "/c");
+        assert!(Overlay::parse_line("/a").is_err());
+        assert!(Overlay::parse_line("/a:/b:").is_err());
+    }
+
+    #[test]
+    fn ports_are_1_to_65535_of_two_protocols() {
+        let port = |text| Port::parse_line(text).unwrap().remove(0);
+        assert_eq!(port("80").machine, 80);
+        let udp = port("udp:53:5353");
+        assert_eq!((udp.udp, udp.host, udp.machine), (true, 53, 5353));
+        for text in ["0", "65536", "sctp:1", "tcp:", "1:2:3", "+1"] {
+            assert!(Port::parse_line(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn interfaces_and_zones_fit_the_kernel() {
+        assert_eq!(
+            InterfacePair::parse_line("eth0 eth1:host1").unwrap().len(),
+            2
+        );
+        assert!(InterfacePair::parse_line("a/b").is_err());
+        assert!(Zone::parse("twelve-bytes").is_ok());
+        assert!(Zone::parse("thirteen-byte").is_err());
+    }
+
+    #[test]
+    fn modes_that_are_booleans_too_take_their_words() {
+        assert_eq!(LinkJournal::parse("on").unwrap(), LinkJournal("auto"));
+        assert_eq!(Volatile::parse("YES").unwrap(), Volatile("yes"));
+        assert!(Volatile::parse("perhaps").is_err());
+        assert!(ResolvConfMode::parse("copy").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn reading_never_panics(text in "\\PC{0,40}|[:/+,a-z\\\\]{0,30}") {
+            let _ = Bind::parse_line(&text);
+            let _ = Tmpfs::parse_line(&text);
+            let _ = Overlay::parse_line(&text);
+            let _ = InterfacePair::parse_line(&text);
+            let _ = Zone::parse(&text);
+            let _ = Port::parse_line(&text);
+            let _ = BindUserShell::parse(&text);
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The table of all keys: section, name, option, who may set it, where it is kept; and for what is
+//! not acted upon, what happens instead. After the row, what holds without the key.
+
+use super::keys::Group::{Capabilities, Mounts, Network as Net, StartMode, Users};
+use super::keys::Section::{Exec, Files, Network};
+use super::keys::Trust::{Any, Forbids, Trusted};
+use super::keys::{Key, key};
+
+const LIMITS: &str = "the host's usual limits are in force";
+const MOUNTS: &str = "nsrun mounts nothing but the image and what a container needs";
+const USERS: &str = "nsrun lends no users of the host";
+const LINKS: &str = "nsrun makes one link, between host and machine";
+
+// One row per key: laid out as a table, it can be read as one.
+/// Every key of systemd.nspawn(5), in its order.
+#[rustfmt::skip]
+pub static KEYS: &[Key] = &[
+    key(Exec,    "Boot",                  &["boot"],                     Any,     |s| &mut s.boot).group(StartMode)
+        .default("as the verb says"),
+    key(Exec,    "Ephemeral",             &["ephemeral"],                Trusted, |s| &mut s.ephemeral)
+        .ignored("nsrun does not start from a copy: changes stay in the image"),
+    key(Exec,    "ProcessTwo",            &["pid1"],                     Any,     |s| &mut s.process_two).group(StartMode)
+        .default("yes"),
+    key(Exec,    "Parameters",            &["parameters", "command"],   Any,     |s| &mut s.parameters).group(StartMode).whole(),
+    key(Exec,    "Environment",           &["setenv"],                   Any,     |s| &mut s.environment),
+    key(Exec,    "User",                  &["uid", "user"],              Any,     |s| &mut s.user)
+        .ignored("nsrun starts the first process as root"),
+    key(Exec,    "WorkingDirectory",      &["workdir"],                  Any,     |s| &mut s.working_directory)
+        .default("/"),
+    key(Exec,    "PivotRoot",             &["pivot-root"],               Any,     |s| &mut s.pivot_root)
+        .ignored("nsrun takes the root of the image as it is"),
+    key(Exec,    "Capability",            &["capability"],               Trusted, |s| &mut s.capability).group(Capabilities),
+    key(Exec,    "DropCapability",        &["drop-capability"],          Any,     |s| &mut s.drop_capability).group(Capabilities),
+    key(Exec,    "AmbientCapability",     &["ambient-capability"],       Trusted, |s| &mut s.ambient_capability).group(Capabilities)
+        .ignored("nsrun sets no ambient capabilities"),
+    key(Exec,    "NoNewPrivileges",       &["no-new-privileges"],        Any,     |s| &mut s.no_new_privileges)
+        .default("no"),
+    key(Exec,    "KillSignal",            &["kill-signal"],              Any,     |s| &mut s.kill_signal)
+        .ignored("nsrun stops systems by SIGRTMIN+3"),
+    key(Exec,    "Personality",           &["personality"],              Any,     |s| &mut s.personality)
+        .ignored("nsrun does not set a personality"),
+    key(Exec,    "MachineID",             &["uuid"],                     Trusted, |s| &mut s.machine_id)
+        .default("the image's, or a random one"),
+    key(Exec,    "PrivateUsers",          &["private-users"],            Trusted, |s| &mut s.private_users).group(Users)
+        .default("pick"),
+    key(Exec,    "PrivateUsersDelegate",  &["private-users-delegate"],   Trusted, |s| &mut s.private_users_delegate).group(Users)
+        .ignored("nsrun gives a machine one range of ids"),
+    key(Exec,    "NotifyReady",           &["notify-ready"],             Any,     |s| &mut s.notify_ready)
+        .ignored("a system is ready when it says so, a command when it has started"),
+    key(Exec,    "SystemCallFilter",      &["system-call-filter"],       Forbids, |s| &mut s.system_call_filter)
+        .ignored("nsrun's own filter is in force"),
+    key(Exec,    "RestrictAddressFamilies", &["restrict-address-families"], Any,     |s| &mut s.restrict_address_families)
+        .ignored("nsrun does not restrict address families"),
+    key(Exec,    "LimitCPU",              &["rlimit"],                   Trusted, |s| &mut s.limits.cpu)
+        .ignored(LIMITS),
+    key(Exec,    "LimitFSIZE",            &["rlimit"],                   Trusted, |s| &mut s.limits.file_size)
+        .ignored(LIMITS),
+    key(Exec,    "LimitDATA",             &["rlimit"],                   Trusted, |s| &mut s.limits.data)
+        .ignored(LIMITS),
+    key(Exec,    "LimitSTACK",            &["rlimit"],                   Trusted, |s| &mut s.limits.stack)
+        .ignored(LIMITS),
+    key(Exec,    "LimitCORE",             &["rlimit"],                   Trusted, |s| &mut s.limits.core)
+        .ignored(LIMITS),
+    key(Exec,    "LimitRSS",              &["rlimit"],                   Trusted, |s| &mut s.limits.rss)
+        .ignored(LIMITS),
+    key(Exec,    "LimitNOFILE",           &["rlimit"],                   Trusted, |s| &mut s.limits.nofile)
+        .ignored(LIMITS),
+    key(Exec,    "LimitAS",               &["rlimit"],                   Trusted, |s| &mut s.limits.address_space)
+        .ignored(LIMITS),
+    key(Exec,    "LimitNPROC",            &["rlimit"],                   Trusted, |s| &mut s.limits.nproc)
+        .ignored(LIMITS),
+    key(Exec,    "LimitMEMLOCK",          &["rlimit"],                   Trusted, |s| &mut s.limits.memlock)
+        .ignored(LIMITS),
+    key(Exec,    "LimitLOCKS",            &["rlimit"],                   Trusted, |s| &mut s.limits.locks)
+        .ignored(LIMITS),
+    key(Exec,    "LimitSIGPENDING",       &["rlimit"],                   Trusted, |s| &mut s.limits.sigpending)
+        .ignored(LIMITS),
+    key(Exec,    "LimitMSGQUEUE",         &["rlimit"],                   Trusted, |s| &mut s.limits.msgqueue)
+        .ignored(LIMITS),
+    key(Exec,    "LimitNICE",             &["rlimit"],                   Trusted, |s| &mut s.limits.nice)
+        .ignored(LIMITS),
+    key(Exec,    "LimitRTPRIO",           &["rlimit"],                   Trusted, |s| &mut s.limits.rtprio)
+        .ignored(LIMITS),
+    key(Exec,    "LimitRTTIME",           &["rlimit"],                   Trusted, |s| &mut s.limits.rttime)
+        .ignored(LIMITS),
+    key(Exec,    "OOMScoreAdjust",        &["oom-score-adjust"],         Trusted, |s| &mut s.oom_score_adjust)
+        .ignored("nsrun leaves the score as it is"),
+    key(Exec,    "CPUAffinity",           &["cpu-affinity"],             Trusted, |s| &mut s.cpu_affinity)
+        .ignored("nsrun does not bind machines to processors"),
+    key(Exec,    "Hostname",              &["hostname"],                 Any,     |s| &mut s.hostname)
+        .default("the machine's name"),
+    key(Exec,    "ResolvConf",            &["resolv-conf"],              Any,     |s| &mut s.resolv_conf)
+        .default("auto"),
+    key(Exec,    "Timezone",              &["timezone"],                 Any,     |s| &mut s.timezone)
+        .ignored("nsrun links the host's time zone if the image knows it"),
+    key(Exec,    "LinkJournal",           &["link-journal"],             Trusted, |s| &mut s.link_journal)
+        .ignored("nsrun links no journals"),
+    key(Exec,    "SuppressSync",          &["suppress-sync"],            Any,     |s| &mut s.suppress_sync)
+        .ignored("nsrun lets the payload write to the disk when it likes"),
+    key(Files,   "ReadOnly",              &["read-only"],                Any,     |s| &mut s.read_only)
+        .default("no"),
+    key(Files,   "Volatile",              &["volatile"],                 Any,     |s| &mut s.volatile)
+        .ignored("nsrun does not throw changes away: they stay in the image"),
+    key(Files,   "Bind",                  &["bind"],                     Trusted, |s| &mut s.bind).group(Mounts)
+        .ignored(MOUNTS),
+    key(Files,   "BindReadOnly",          &["bind-ro"],                  Trusted, |s| &mut s.bind_read_only).group(Mounts)
+        .ignored(MOUNTS),
+    key(Files,   "TemporaryFileSystem",   &["tmpfs"],                    Trusted, |s| &mut s.temporary_file_system).group(Mounts)
+        .ignored(MOUNTS),
+    key(Files,   "Inaccessible",          &["inaccessible"],             Trusted, |s| &mut s.inaccessible).group(Mounts)
+        .ignored(MOUNTS),
+    key(Files,   "Overlay",               &["overlay"],                  Trusted, |s| &mut s.overlay).group(Mounts)
+        .ignored(MOUNTS),
+    key(Files,   "OverlayReadOnly",       &["overlay-ro"],               Trusted, |s| &mut s.overlay_read_only).group(Mounts)
+        .ignored(MOUNTS),
+    key(Files,   "PrivateUsersOwnership", &["private-users-ownership"],  Trusted, |s| &mut s.private_users_ownership).group(Users)
+        .default("auto"),
+    key(Files,   "PrivateUsersChown",     &["private-users-ownership"],  Trusted, |s| &mut s.private_users_chown).group(Users),
+    key(Files,   "BindUser",              &["bind-user"],                Trusted, |s| &mut s.bind_user)
+        .ignored(USERS),
+    key(Files,   "BindUserShell",         &["bind-user-shell"],          Trusted, |s| &mut s.bind_user_shell)
+        .ignored(USERS),
+    key(Network, "Private",               &["network"],                  Trusted, |s| &mut s.private).group(Net)
+        .default("yes"),
+    key(Network, "NamespacePath",         &["network", "network-namespace-path"], Trusted, |s| &mut s.namespace_path).group(Net)
+        .ignored("nsrun makes each private network itself"),
+    key(Network, "VirtualEthernet",       &["network"],                  Trusted, |s| &mut s.virtual_ethernet).group(Net)
+        .default("yes; with run no"),
+    key(Network, "VirtualEthernetExtra",  &["network-veth-extra"],       Trusted, |s| &mut s.virtual_ethernet_extra).group(Net)
+        .ignored(LINKS),
+    key(Network, "Interface",             &["network-interface"],        Trusted, |s| &mut s.interface).group(Net)
+        .ignored(LINKS),
+    key(Network, "MACVLAN",               &["network-macvlan"],          Trusted, |s| &mut s.macvlan).group(Net)
+        .ignored(LINKS),
+    key(Network, "IPVLAN",                &["network-ipvlan"],           Trusted, |s| &mut s.ipvlan).group(Net)
+        .ignored(LINKS),
+    key(Network, "Bridge",                &["network-bridge"],           Trusted, |s| &mut s.bridge).group(Net)
+        .ignored(LINKS),
+    key(Network, "Zone",                  &["network-zone"],             Trusted, |s| &mut s.zone).group(Net)
+        .ignored(LINKS),
+    key(Network, "Port",                  &["port"],                     Trusted, |s| &mut s.port)
+        .ignored("nsrun forwards no ports: use the machine's address or the host's network"),
+];

@@ -1,0 +1,512 @@
+//! `.nspawn` files: what of them reaches a machine, and the verbs that show and change them.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use nsrun_tests::done::{run as run_command, run_with_input};
+use nsrun_tests::facts::Facts;
+use nsrun_tests::{Done, Machine, Must, Sandbox, patience};
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use serde_json::Value;
+
+const PROBE: &str = "/sbin/init";
+
+/// What the walkthrough's reader puts beside or above an image.
+const WALKTHROUGH: &str = "[Exec]\nPrivateUsers=no\n\n[Network]\nVirtualEthernet=no\n";
+
+/// The administrator's directory, empty and this test's alone.
+struct Etc;
+
+impl Etc {
+    #[track_caller]
+    fn new() -> Self {
+        let flags = MountFlags::NOSUID | MountFlags::NODEV;
+        mount("tmpfs", "/etc/systemd", "tmpfs", flags, c"mode=0755").must("hide /etc/systemd");
+        fs::create_dir(Self::dir()).must("make the settings' directory");
+        Self
+    }
+
+    fn dir() -> &'static Path {
+        Path::new("/etc/systemd/nspawn")
+    }
+
+    #[track_caller]
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = Self::dir().join(name);
+        write(&path, text);
+        path
+    }
+}
+
+impl Drop for Etc {
+    fn drop(&mut self) {
+        let _ = unmount("/etc/systemd", UnmountFlags::DETACH);
+    }
+}
+
+#[track_caller]
+fn write(path: &Path, text: &str) {
+    let parent = path.parent().must("name a directory");
+    fs::create_dir_all(parent).must("make the directory of a file");
+    fs::write(path, text).must(&format!("write {}", path.display()));
+}
+
+/// Writes the file beside the image.
+fn beside(sandbox: &Sandbox, image: &str, text: &str) -> PathBuf {
+    let path = sandbox.image_root().join(format!("{image}.nspawn"));
+    write(&path, text);
+    path
+}
+
+fn facts(sandbox: &Sandbox, options: &[&str], image: &str) -> Facts {
+    run(sandbox, options, image).success().json()
+}
+
+fn run(sandbox: &Sandbox, options: &[&str], image: &str) -> Done {
+    sandbox.nsrun(&[&["run"], options, &[image, "--", PROBE, "facts"]].concat())
+}
+
+fn has_hosts_users(facts: &Facts) -> bool {
+    facts.uid_map == "0 0 4294967295"
+}
+
+fn has_hosts_network(facts: &Facts) -> bool {
+    let own = fs::read_link("/proc/thread-self/ns/net").must("read our network namespace");
+    facts.namespaces.get("net").map(Path::new) == Some(&own)
+}
+
+fn booted_facts(machine: &Machine<'_>) -> Facts {
+    machine.exec(&[PROBE, "facts"]).success().json()
+}
+
+fn end(mut machine: Machine<'_>) -> String {
+    let _ = machine.stop().success();
+    assert_eq!(machine.finish(patience(30)), 0, "{}", machine.output());
+    machine.output()
+}
+
+#[test]
+fn the_walkthroughs_file_gives_a_booted_machine_the_hosts_network_and_users() {
+    let sandbox = Sandbox::new();
+    let etc = Etc::new();
+    let image = sandbox.tiny("walk", &["notify READY=1"]);
+    let machine = sandbox.boot(&image).up();
+    let before = booted_facts(&machine);
+    assert!(!has_hosts_network(&before) && !has_hosts_users(&before));
+    assert!(
+        before.links.contains(&"host0".to_owned()),
+        "{:?}",
+        before.links
+    );
+    let _ = end(machine);
+
+    etc.write(&format!("{image}.nspawn"), WALKTHROUGH);
+    let machine = sandbox.boot(&image).up();
+    let after = booted_facts(&machine);
+    assert!(has_hosts_network(&after), "{:?}", after.namespaces);
+    assert!(has_hosts_users(&after), "{}", after.uid_map);
+    let _ = end(machine);
+}
+
+#[test]
+fn a_machine_in_the_background_is_started_by_its_file() {
+    let sandbox = Sandbox::new();
+    let etc = Etc::new();
+    let image = sandbox.tiny("back", &["notify READY=1"]);
+    let file = format!("{image}.nspawn");
+    etc.write(&file, "[Exec]\nHostname=other\nPersonality=x86\n");
+    let started = sandbox.nsrun(&["start", "--wait=ready", &image]).success();
+    let _ = started.expect_stderr(":3: Personality= is ignored");
+    let words = ["exec", &image, "--", PROBE, "facts"];
+    let inside: Facts = sandbox.nsrun(&words).success().json();
+    assert_eq!(inside.host_name, "other");
+    let _ = sandbox.nsrun(&["stop", &image]).success();
+    etc.write(&file, "[Exec]\nHostname=_\n");
+    let failed = sandbox.nsrun(&["start", &image]).expect_status(6);
+    let _ = failed.expect_stderr(":2: Hostname=");
+}
+
+#[test]
+fn a_file_beside_the_image_opens_the_host_only_if_it_is_trusted() {
+    let sandbox = Sandbox::new();
+    let image = sandbox.tiny("beside", &["notify READY=1"]);
+    let path = beside(&sandbox, &image, WALKTHROUGH);
+    let machine = sandbox.boot(&image).up();
+    let closed = booted_facts(&machine);
+    assert!(!has_hosts_network(&closed) && !has_hosts_users(&closed));
+    let output = end(machine);
+    for (line, key) in [(2, "PrivateUsers"), (5, "VirtualEthernet")] {
+        let told = format!("{}:{line}: {key}= is ignored", path.display());
+        assert!(output.contains(&told), "{output}");
+    }
+    let machine = sandbox.boot(&image).options(&["--settings=trusted"]).up();
+    let opened = booted_facts(&machine);
+    assert!(has_hosts_network(&opened) && has_hosts_users(&opened));
+    let _ = end(machine);
+    let machine = sandbox.boot(&image).options(&["--settings=no"]).up();
+    let output = end(machine);
+    assert!(!output.contains(".nspawn"), "{output}");
+}
+
+#[test]
+fn a_file_beside_the_image_sets_what_is_the_payloads_own_affair() {
+    let sandbox = Sandbox::new();
+    let image = sandbox.tiny("own", &[]);
+    let text = "[Exec]\nHostname=other\nEnvironment=A=file \"B=two words\"\nWorkingDirectory=/tmp\n\
+                DropCapability=CAP_MKNOD\nNoNewPrivileges=yes\n[Files]\nReadOnly=yes\n";
+    beside(&sandbox, &image, text);
+    let inside = facts(&sandbox, &[], &image);
+    assert_eq!(inside.host_name, "other");
+    assert_eq!(inside.env["A"], "file");
+    assert_eq!(inside.env["B"], "two words");
+    assert_eq!(inside.cwd, "/tmp");
+    assert!(inside.mount("/").must("find the root").has("ro"));
+    assert_eq!(inside.status["NoNewPrivs"], "1");
+    let options = ["--hostname=third", "-E", "A=option", "--workdir=/"];
+    let inside = facts(&sandbox, &options, &image);
+    assert_eq!(inside.host_name, "third");
+    assert_eq!(
+        (&*inside.env["A"], &*inside.env["B"]),
+        ("option", "two words")
+    );
+    assert_eq!(inside.cwd, "/");
+}
+
+#[test]
+fn an_option_takes_one_keys_place_and_no_others_unless_the_file_overrides() {
+    let sandbox = Sandbox::new();
+    let etc = Etc::new();
+    let image = sandbox.tiny("merge", &[]);
+    etc.write(&format!("{image}.nspawn"), WALKTHROUGH);
+    let inside = facts(&sandbox, &["--network=private"], &image);
+    assert!(!has_hosts_network(&inside) && has_hosts_users(&inside));
+    let inside = facts(&sandbox, &["--private-users=pick"], &image);
+    assert!(has_hosts_network(&inside) && !has_hosts_users(&inside));
+    let all = [
+        "--network=private",
+        "--private-users=pick",
+        "--settings=override",
+    ];
+    let inside = facts(&sandbox, &all, &image);
+    assert!(has_hosts_network(&inside) && has_hosts_users(&inside));
+}
+
+#[test]
+fn drop_ins_add_to_the_file_and_an_empty_value_takes_back() {
+    let sandbox = Sandbox::new();
+    let etc = Etc::new();
+    let image = sandbox.tiny("dropin", &[]);
+    etc.write(
+        &format!("{image}.nspawn"),
+        "[Exec]\nHostname=a\nEnvironment=A=1\n",
+    );
+    etc.write(
+        &format!("{image}.nspawn.d/10.conf"),
+        "[Exec]\nHostname=b\nEnvironment=B=2\n",
+    );
+    let inside = facts(&sandbox, &[], &image);
+    assert_eq!(inside.host_name, "b");
+    assert_eq!((&*inside.env["A"], &*inside.env["B"]), ("1", "2"));
+    etc.write(
+        &format!("{image}.nspawn.d/20.conf"),
+        "[Exec]\nEnvironment=\nHostname=\n",
+    );
+    let inside = facts(&sandbox, &[], &image);
+    assert_eq!(inside.host_name, image);
+    assert!(!inside.env.contains_key("A") && !inside.env.contains_key("B"));
+}
+
+#[test]
+fn a_wrong_line_keeps_the_machine_from_starting_and_says_where() {
+    let sandbox = Sandbox::new();
+    let etc = Etc::new();
+    let image = sandbox.tiny("wrong", &[]);
+    let table = [
+        (
+            "[Exec]\nPrivateUsers=pikc\n",
+            ":2: PrivateUsers=: invalid user namespace 'pikc'",
+        ),
+        ("[Exec]\n\nBoot\n", ":3: expected KEY=VALUE"),
+        ("[Exec\n", ":1: a section's header ends in ]"),
+        ("Hostname=a\n", ":1: Hostname= is in no section"),
+        (
+            "[Network]\nPrivate=no\nVirtualEthernet=yes\n",
+            ":2: Private=: contradicts VirtualEthernet=yes",
+        ),
+    ];
+    for (text, told) in table {
+        let path = etc.write(&format!("{image}.nspawn"), text);
+        let told = format!("{}{told}", path.display());
+        let done = sandbox.nsrun(&["boot", &image]).expect_status(6);
+        let _ = done.expect_stderr(&told);
+        let _ = run(&sandbox, &[], &image)
+            .expect_status(125)
+            .expect_stderr(&told);
+        let _ = run(&sandbox, &["--settings=no"], &image).success();
+    }
+}
+
+#[test]
+fn unknown_and_unsupported_keys_are_warned_of_and_the_rest_is_done() {
+    let sandbox = Sandbox::new();
+    let etc = Etc::new();
+    let image = sandbox.tiny("warn", &[]);
+    let text = "[Exec]\nHostnam=a\nHostname=b\nPersonality=x86\n[X-Note]\nA=1\n[Netwrok]\nZone=a\n";
+    let path = etc.write(&format!("{image}.nspawn"), text);
+    let done = run(&sandbox, &[], &image).success();
+    let path = path.display();
+    for told in [
+        format!("{path}:2: key Hostnam= is unknown and ignored (did you mean Hostname=?)"),
+        format!("{path}:4: Personality= is ignored"),
+        format!("{path}:7: section [Netwrok] is unknown and ignored (did you mean [Network]?)"),
+    ] {
+        assert!(done.stderr.contains(&told), "{told}; {done}");
+    }
+    assert_eq!(done.stderr.lines().count(), 3, "{done}");
+    assert_eq!(done.json::<Facts>().host_name, "b");
+    assert_eq!(run(&sandbox, &["--quiet"], &image).success().stderr, "");
+}
+
+#[test]
+fn a_file_that_others_can_write_is_not_believed() {
+    let sandbox = Sandbox::new();
+    let etc = Etc::new();
+    let image = sandbox.tiny("writable", &[]);
+    let path = etc.write(&format!("{image}.nspawn"), "[Exec]\nHostname=a\n");
+    let open = fs::Permissions::from_mode(0o666);
+    fs::set_permissions(&path, open.clone()).must("open the file");
+    let done = run(&sandbox, &[], &image).expect_status(125);
+    let _ = done
+        .expect_stderr("everybody can change")
+        .expect_stderr("chmod go-w");
+    fs::remove_file(&path).must("remove the file");
+    let path = beside(&sandbox, &image, "[Exec]\nHostname=a\n");
+    fs::set_permissions(&path, open).must("open the file");
+    let done = run(&sandbox, &[], &image).success();
+    assert_eq!(done.json::<Facts>().host_name, image);
+    let _ = done.expect_stderr("everybody can change the file");
+    fs::remove_file(&path).must("remove the file");
+    symlink("/etc/shadow", &path).must("make a link");
+    let done = run(&sandbox, &[], &image).success();
+    assert!(
+        done.stderr.contains("cannot open") && !done.stderr.contains("root:"),
+        "{done}"
+    );
+}
+
+#[test]
+fn a_dry_run_shows_what_the_files_change() {
+    let sandbox = Sandbox::new();
+    let etc = Etc::new();
+    let image = sandbox.tiny("dry", &[]);
+    let path = etc.write(&format!("{image}.nspawn"), WALKTHROUGH);
+    let plan = sandbox.nsrun(&["boot", "--dry-run", &image]).success();
+    let has = |name: &str| {
+        let mut lines = plan.stdout.lines().map(str::trim);
+        lines.any(|line| line == format!("{name}: the host's"))
+    };
+    assert!(has("network") && has("users"), "{plan}");
+    let setting = format!("setting: PrivateUsers=no ({}:2)", path.display());
+    assert!(plan.stdout.contains(&setting), "{plan}");
+    let words = ["boot", "--dry-run", "--json", "--network=private", &image];
+    let plan: Value = sandbox.nsrun(&words).success().json();
+    let settings = plan["settings"].as_array().must("find the settings");
+    let outranked = settings.iter().map(|s| (&s["key"], &s["outranked"]));
+    let (users, link) = ("PrivateUsers".into(), "VirtualEthernet".into());
+    let expected = [(&users, &false.into()), (&link, &true.into())];
+    assert_eq!(outranked.collect::<Vec<_>>(), expected);
+    assert!(plan["plan"].is_array());
+}
+
+#[test]
+fn cat_prints_the_files_in_the_order_of_reading() {
+    let sandbox = Sandbox::new();
+    let etc = Etc::new();
+    let (a, b) = (sandbox.name("a"), sandbox.name("b"));
+    let first = etc.write(&format!("{a}.nspawn"), WALKTHROUGH);
+    let second = etc.write(&format!("{a}.nspawn.d/x.conf"), "[Exec]\nBoot=yes\n");
+    let third = beside(&sandbox, &b, "[Exec]\n# no\nUser=\u{1b}a\n");
+    let done = sandbox.nsrun(&["cat", &a, &b]).success();
+    let expected = format!(
+        "# {}\n{WALKTHROUGH}\n# {}\n[Exec]\nBoot=yes\n\n# {}\n[Exec]\n# no\nUser=a\n",
+        first.display(),
+        second.display(),
+        third.display()
+    );
+    assert_eq!(done.stdout, expected);
+    let all: Value = sandbox.nsrun(&["cat", "--json", &b]).success().json();
+    assert_eq!(all[0]["path"], third.display().to_string());
+    assert_eq!(all[0]["trusted"], false);
+    let done = sandbox
+        .nsrun(&["cat", &sandbox.name("none")])
+        .expect_status(3);
+    let _ = done.expect_stderr("no settings of");
+}
+
+#[test]
+fn config_shows_what_counts_and_where_it_is_from() {
+    let sandbox = Sandbox::new();
+    let etc = Etc::new();
+    let name = sandbox.name("c");
+    let file = etc.write(
+        &format!("{name}.nspawn"),
+        "[Network]\nVirtualEthernet=no\n[Exec]\nHostname=a\nEnvironment=A=1\nPersonality=x86\n",
+    );
+    let drop_in = etc.write(
+        &format!("{name}.nspawn.d/x.conf"),
+        "[Exec]\nHostname=b\nEnvironment=B=2\nNonsense=1\n",
+    );
+    let (file, drop_in) = (file.display(), drop_in.display());
+    let done = sandbox.nsrun(&["config", &name]).success();
+    let expected = format!(
+        "[Exec]\n# {file}:5\nEnvironment=A=1\n# {drop_in}:3\nEnvironment=B=2\n\
+         # {file}:6: ignored, nsrun does not set a personality\n#Personality=x86\n\
+         # {drop_in}:2\nHostname=b\n\n[Network]\n# {file}:2\nVirtualEthernet=no\n\n"
+    );
+    assert_eq!(done.stdout, expected);
+    let _ = done.expect_stderr(&format!("{drop_in}:4: key Nonsense= is unknown"));
+    let all: Value = sandbox.nsrun(&["config", "--json", &name]).success().json();
+    let last = &all["settings"][4];
+    assert_eq!(
+        (&last["key"], &last["value"]),
+        (&"VirtualEthernet".into(), &"no".into())
+    );
+    assert_eq!((&last["line"], &last["ignored"]), (&2.into(), &Value::Null));
+    assert_eq!(all["warnings"][0]["line"], 4);
+    let all = sandbox.nsrun(&["config", "--all", &name]).success().stdout;
+    assert!(all.contains("# default: pick\n#PrivateUsers=\n"), "{all}");
+    assert!(!all.contains("#Hostname="), "{all}");
+}
+
+#[test]
+fn what_config_prints_can_be_used_as_a_file() {
+    let sandbox = Sandbox::new();
+    let etc = Etc::new();
+    let name = sandbox.name("d");
+    let file = format!("{name}.nspawn");
+    etc.write(
+        &file,
+        "[Exec]\nEnvironment=\"A=1 2\" \\\n  B=3\nHostname=a\n",
+    );
+    let first = sandbox.nsrun(&["config", &name]).success();
+    etc.write(&file, &first.stdout);
+    let second = sandbox.nsrun(&["config", &name]).success();
+    let settings = |text: &str| -> Vec<String> {
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        lines.map(str::to_owned).collect()
+    };
+    assert_eq!(settings(&first.stdout), settings(&second.stdout));
+    assert_eq!(second.stderr, "");
+}
+
+#[test]
+fn config_tells_every_error_and_fails() {
+    let sandbox = Sandbox::new();
+    let etc = Etc::new();
+    let name = sandbox.name("e");
+    etc.write(
+        &format!("{name}.nspawn"),
+        "[Exec]\nBoot=x\nUser=a\nKillSignal=y\n",
+    );
+    let done = sandbox.nsrun(&["config", &name]).expect_status(6);
+    assert!(done.stdout.contains("User=a"), "{done}");
+    let _ = done
+        .expect_stderr(":2: Boot=")
+        .expect_stderr(":4: KillSignal=");
+    let all: Value = sandbox
+        .nsrun(&["config", "--json", &name])
+        .expect_status(6)
+        .json();
+    assert_eq!(all["errors"].as_array().map(Vec::len), Some(2));
+}
+
+/// An editor that puts the text into the file that it is given.
+fn editor(sandbox: &Sandbox, text: &str) -> String {
+    let path = sandbox.dir().join("editor");
+    write(&sandbox.dir().join("text"), text);
+    write(
+        &path,
+        "#!/bin/sh\ncat \"$1\" >\"${0%/*}/before\"\ncat \"${0%/*}/text\" >\"$1\"\n",
+    );
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).must("make the editor run");
+    path.display().to_string()
+}
+
+fn edit(sandbox: &Sandbox, name: &str, editor: &str) -> Done {
+    let mut command = sandbox.command(&["edit", name]);
+    command.env("EDITOR", editor);
+    run_command(command, patience(30))
+}
+
+fn before(sandbox: &Sandbox) -> String {
+    fs::read_to_string(sandbox.dir().join("before")).must("read what the editor was given")
+}
+
+#[test]
+fn edit_saves_what_is_right_and_keeps_what_is_wrong_as_a_draft() {
+    let sandbox = Sandbox::new();
+    let _etc = Etc::new();
+    let name = sandbox.name("edit");
+    let file = Etc::dir().join(format!("{name}.nspawn"));
+    let saved = || fs::read_to_string(&file).must("read the file");
+    let _ = edit(&sandbox, &name, &editor(&sandbox, WALKTHROUGH)).success();
+    assert!(before(&sandbox).starts_with(&format!("# Settings of {name}")));
+    assert_eq!(saved(), WALKTHROUGH);
+
+    let wrong = "[Exec]\nUser=a\nPrivateUsers=pikc\n";
+    let done = edit(&sandbox, &name, &editor(&sandbox, wrong)).expect_status(6);
+    let draft = Etc::dir().join(format!(".{name}.nspawn.draft"));
+    let place = format!("{}:3: PrivateUsers=", draft.display());
+    let _ = done
+        .expect_stderr(&place)
+        .expect_stderr("the draft is kept in");
+    assert_eq!(before(&sandbox), WALKTHROUGH);
+    assert_eq!(saved(), WALKTHROUGH);
+
+    let right = "[Exec]\nUser=a\nPrivateUsers=pick\n";
+    let done = edit(&sandbox, &name, &editor(&sandbox, right)).success();
+    let _ = done.expect_stderr("Going on with the draft");
+    assert_eq!(before(&sandbox), wrong);
+    assert_eq!(saved(), right);
+    assert!(!draft.exists());
+
+    let done = edit(&sandbox, &name, "true").success();
+    let _ = done.expect_stderr("is as it was");
+    assert!(!draft.exists());
+}
+
+#[test]
+fn edit_survives_editors_that_fail() {
+    let sandbox = Sandbox::new();
+    let _etc = Etc::new();
+    let name = sandbox.name("fail");
+    let done = edit(&sandbox, &name, "false").expect_status(1);
+    let _ = done.expect_stderr("with false: it ended with exit status: 1");
+    let done = edit(&sandbox, &name, "/nothing/here").expect_status(1);
+    let _ = done.expect_stderr("/nothing/here: no such file or directory");
+    let left = fs::read_dir(Etc::dir()).must("list the files").count();
+    assert_eq!(left, 0);
+}
+
+#[test]
+fn edit_takes_content_from_its_input() {
+    let sandbox = Sandbox::new();
+    let _etc = Etc::new();
+    let name = sandbox.name("input");
+    let edit = |text: &str| {
+        let command = sandbox.command(&["edit", "--stdin", &name]);
+        run_with_input(command, text.as_bytes(), patience(30))
+    };
+    let _ = edit("[Exec]\nHostnam=a\n")
+        .success()
+        .expect_stderr("did you mean Hostname=?");
+    let _ = edit("Hostname=a\n").expect_status(6);
+    let file = Etc::dir().join(format!("{name}.nspawn"));
+    let saved = fs::read_to_string(file).must("read the file");
+    assert_eq!(saved, "[Exec]\nHostnam=a\n");
+    let command = sandbox.command(&["edit", "--stdin", "--drop-in=local", &name]);
+    let _ = run_with_input(command, b"[Exec]\nHostname=b\n", patience(30)).success();
+    let shown = sandbox.nsrun(&["config", &name]).success().stdout;
+    assert!(shown.contains("local.conf:2\nHostname=b\n"), "{shown}");
+}
