@@ -2,6 +2,7 @@
 
 mod args;
 mod cmd;
+mod foreign;
 mod globals;
 mod progress;
 mod report;

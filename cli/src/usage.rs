@@ -5,10 +5,11 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::CommandFactory;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::args::Cli;
 use crate::cmd;
+use crate::foreign::{self, Answer};
 
 /// Prints what is wrong with the words, or the help or version that they ask for.
 ///
@@ -16,6 +17,7 @@ use crate::cmd;
 pub fn explain(error: &clap::Error, words: &[OsString]) -> ExitCode {
     match error.kind() {
         ErrorKind::MissingSubcommand => report::note(Cli::command().render_help()),
+        ErrorKind::UnknownArgument if is_of_nspawn(error, words) => {}
         // Nobody is left to be told if this fails.
         _ => drop(error.print()),
     }
@@ -34,6 +36,26 @@ pub fn explain(error: &clap::Error, words: &[OsString]) -> ExitCode {
         }
         _ => status.into(),
     }
+}
+
+/// Says so if it is an option of systemd-nspawn's that is not understood.
+fn is_of_nspawn(error: &clap::Error, words: &[OsString]) -> bool {
+    let starts = matches!(verb(words).as_deref(), Some("boot" | "run" | "start"));
+    let option = error.get(ContextKind::InvalidArg).filter(|_| starts);
+    let Some(ContextValue::String(option)) = option else {
+        return false;
+    };
+    match foreign::answer(option) {
+        Some(Answer::Instead(words)) => {
+            report::note(format_args!("nsrun: there is no {option}"));
+            report::note(format_args!("hint: {words}"));
+        }
+        Some(Answer::Not(why)) => {
+            report::note(format_args!("nsrun: {option} is not supported: {why}"));
+        }
+        None => return false,
+    }
+    true
 }
 
 /// The verb among words that are not all understood.

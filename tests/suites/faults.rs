@@ -322,7 +322,18 @@ fn with_mounts_and_the_hosts_users() {
 
 #[test]
 fn with_changes_in_memory() {
-    survives(&["--network=private", "--ephemeral", "--read-only"]);
+    let tuning = [
+        "--oom-score-adjust=100",
+        "--cpu-affinity=0",
+        "--set-credential=a:b",
+    ];
+    survives(
+        &[
+            &["--network=private", "--ephemeral", "--read-only"],
+            &tuning[..],
+        ]
+        .concat(),
+    );
 }
 
 #[test]

@@ -7,13 +7,14 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use nsrun_runtime::caps::CapSet;
 use nsrun_runtime::image::{is_read_only, lookup};
 use nsrun_runtime::ownership::Ownership;
-use nsrun_runtime::plan::{Changes, Mode, Network, Request, ResolvConf, Volatile};
+use nsrun_runtime::plan::{Changes, Mode, Network, Request, ResolvConf, Timezone, Volatile};
 use nsrun_runtime::range::PrivateUsers;
 use nsrun_runtime::state::Incarnation;
 use nsrun_runtime::{Error, Kind, MachineName, Result};
 use rustix::termios::isatty;
 
 use super::mount_args::MountArgs;
+use super::process_args::ProcessArgs;
 use super::settings_args::SettingsArgs;
 use super::template;
 use crate::globals::Globals;
@@ -111,9 +112,25 @@ pub struct MachineArgs {
     #[arg(long)]
     nesting: bool,
 
-    /// Fill the machine's resolv.conf: `auto` with the host's if it has the host's network
-    #[arg(long, value_name = "MODE", default_value = "auto", value_parser = resolv_confs())]
+    /// Fill the machine's resolv.conf: `auto` with the host's if it has the host's network; or `off`,
+    /// `delete`, {copy,replace,bind}-{host,static,uplink,stub}
+    #[arg(
+        long,
+        value_name = "MODE",
+        default_value = "auto",
+        hide_default_value = true
+    )]
     resolv_conf: ResolvConf,
+
+    /// Set the machine's time zone: `auto` as the host's if the image has it; or `off`, `copy`,
+    /// `bind`, `symlink`, `delete`
+    #[arg(
+        long,
+        value_name = "MODE",
+        default_value = "auto",
+        hide_default_value = true
+    )]
+    timezone: Timezone,
 
     /// Start from a root directory that does not belong to root
     #[arg(long)]
@@ -128,6 +145,9 @@ pub struct MachineArgs {
 
     #[command(flatten)]
     mounts: MountArgs,
+
+    #[command(flatten)]
+    processes: ProcessArgs,
 }
 
 impl MachineArgs {
@@ -155,7 +175,10 @@ impl MachineArgs {
         request.kernel_cmdline.clone_from(&self.kernel_cmdline);
         request.nesting = self.nesting;
         request.resolv_conf = self.resolv_conf;
+        request.timezone = self.timezone;
         request.mounts = self.mounts.mounts()?;
+        request.tuning = self.processes.tuning();
+        request.credentials = self.processes.credentials()?;
         request.interactive = isatty(rustix::stdio::stdin()) && isatty(rustix::stdio::stdout());
         Ok(request)
     }
@@ -263,18 +286,6 @@ fn volatiles() -> impl TypedValueParser<Value = Volatile> {
         ("yes", Volatile::Yes),
         ("state", Volatile::State),
         ("overlay", Volatile::Overlay),
-    ];
-    PossibleValuesParser::new(ALL.map(|(word, _)| word)).try_map(|word| {
-        let found = ALL.into_iter().find(|(name, _)| *name == word);
-        found.map(|(_, mode)| mode).ok_or("no such mode")
-    })
-}
-
-fn resolv_confs() -> impl TypedValueParser<Value = ResolvConf> {
-    const ALL: [(&str, ResolvConf); 3] = [
-        ("auto", ResolvConf::Auto),
-        ("off", ResolvConf::Off),
-        ("copy-host", ResolvConf::CopyHost),
     ];
     PossibleValuesParser::new(ALL.map(|(word, _)| word)).try_map(|word| {
         let found = ALL.into_iter().find(|(name, _)| *name == word);

@@ -20,6 +20,7 @@ pub mod logs;
 pub mod machine_args;
 pub mod man;
 pub mod mount_args;
+pub mod process_args;
 pub mod pull;
 pub mod run;
 pub mod settings_args;

@@ -9,7 +9,7 @@ use rustix::process::Resource;
 
 use crate::caps::{CapSet, Capability};
 use crate::error::{Context, Error, Kind, Result};
-use crate::plan::masks;
+use crate::plan::{Request, Timezone, masks};
 
 /// Longest file of the host that is handed on to a payload, in bytes.
 const LONGEST: usize = 64 * 1024;
@@ -31,8 +31,10 @@ pub struct HostFacts {
     pub proc_entries: Vec<&'static CStr>,
     /// `/etc/os-release` or `/usr/lib/os-release`.
     pub os_release: Vec<u8>,
-    /// `/etc/resolv.conf`, if there is one.
+    /// `/etc/resolv.conf`, or the other file that the request names, if there is one.
     pub resolv_conf: Option<Vec<u8>>,
+    /// `/etc/localtime`, if the request is about its content.
+    pub localtime: Option<Vec<u8>>,
     /// Target for `/etc/localtime` in the payload, relative to `/etc`.
     pub timezone: Option<String>,
     /// The caller's `$TERM`.
@@ -61,11 +63,11 @@ const RESOURCES: &[Resource] = &[
 ];
 
 impl HostFacts {
-    /// Looks at the host.
+    /// Looks at the host, as far as the request is about it.
     ///
     /// # Errors
     /// [`Kind::HostLacks`] without root privileges.
-    pub fn probe() -> Result<Self> {
+    pub fn probe(request: &Request) -> Result<Self> {
         if !rustix::process::geteuid().is_root() {
             return Err(Error::new(
                 Kind::HostLacks,
@@ -88,7 +90,11 @@ impl HostFacts {
             os_release: read("/etc/os-release")
                 .or_else(|| read("/usr/lib/os-release"))
                 .unwrap_or_default(),
-            resolv_conf: read("/etc/resolv.conf"),
+            resolv_conf: read(request.resolv_conf.path()),
+            localtime: match request.timezone {
+                Timezone::From(_) => read("/etc/localtime"),
+                _ => None,
+            },
             timezone: timezone(),
             terminal: terminal(),
             random_uuid: random_id()?,

@@ -9,6 +9,7 @@ use super::op::Op;
 use super::script::Script;
 use super::wire::{Kind as Word, Message};
 use crate::error::{Error, Kind};
+use crate::plan::tuning::OomScore;
 
 /// What the child reports.
 pub(super) fn child(script: &Script, message: Message) -> Error {
@@ -53,6 +54,17 @@ pub(super) fn too_slow(time: Duration) -> Error {
     let seconds = time.as_secs();
     let what = format!("the container was not built within {seconds} s");
     Error::new(Kind::Failed, what).hint("does the file system of the image hang?")
+}
+
+/// The kernel sets no such score.
+pub(super) fn oom_score(score: OomScore, error: std::io::Error) -> Error {
+    let denied = error.raw_os_error() == Some(libc::EACCES);
+    let what = format!("cannot set the OOM score to {score}");
+    let error = Error::new(Kind::Failed, what).because(error);
+    if denied {
+        return error.hint("a score below nsrun's own takes CAP_SYS_RESOURCE on the host");
+    }
+    error
 }
 
 pub(super) fn no_child() -> Error {

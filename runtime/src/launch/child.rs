@@ -102,6 +102,7 @@ impl Child<'_> {
             Op::File { at, mode, content } => nodes::file(slots, at, *mode, content),
             Op::Node { at, mode, device } => nodes::node(slots, at, *mode, *device),
             Op::Link { at, target } => nodes::link(slots, at, target),
+            Op::Unlink { at } => nodes::unlink(slots, at),
             Op::Fill { at, content } => nodes::fill(slots, at, content),
             Op::Write { at, content } => nodes::write(slots, at, content),
             Op::Take { tree, .. } => custom::take(slots, self.trees, *tree),
@@ -113,6 +114,7 @@ impl Child<'_> {
             Op::Pivot => mounts::pivot(slots),
             Op::Propagation(flags) => rustix::mount::mount_change(c"/", *flags),
             Op::BindNotify { path } => nodes::bind_notify(slots, path),
+            Op::Personality(number) => sys::process::personality(*number).map_err(errno),
             Op::Hostname(name) => rustix::system::sethostname(name.to_bytes()),
             Op::ResetSignals => sys::process::reset_signals().map_err(errno),
             Op::Umask(mask) => {

@@ -28,6 +28,7 @@ impl fmt::Display for Slot {
             Self::Sys | Self::SysTree => "/sys",
             Self::FullSys => "the full sysfs",
             Self::SysNet => "/proc/sys/net",
+            Self::Credentials => "/run/host/credentials",
             Self::Stage => "the mounts to lock",
             Self::Target => "the target",
             Self::Passing => "it",
@@ -81,6 +82,7 @@ impl fmt::Display for Op {
             | Self::File { .. }
             | Self::Node { .. }
             | Self::Link { .. }
+            | Self::Unlink { .. }
             | Self::Fill { .. }
             | Self::Write { .. } => node(self, f),
             Self::Take { .. }
@@ -92,6 +94,7 @@ impl fmt::Display for Op {
             Self::Pivot => f.write_str("change the root and let go of the host's"),
             Self::Propagation(_) => f.write_str("share mounts inside the container"),
             Self::BindNotify { path } => write!(f, "bind the socket {}", Text(path)),
+            Self::Personality(number) => write!(f, "set the personality to {number}"),
             Self::Hostname(name) => write!(f, "set the host name to {}", Text(name)),
             Self::ResetSignals => f.write_str("reset signals"),
             Self::Umask(mask) => write!(f, "set the umask to {mask:03o}"),
@@ -165,6 +168,7 @@ fn node(op: &Op, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Op::File { at, mode, .. } => write!(f, "make file {at} with mode {mode:04o}"),
         Op::Node { at, mode, .. } => write!(f, "make node {at} with mode {mode:06o}"),
         Op::Link { at, target } => write!(f, "link {at} to {}", Text(target)),
+        Op::Unlink { at } => write!(f, "remove {at}"),
         Op::Fill { at, .. } => write!(f, "fill file {at}"),
         Op::Write { at, .. } => write!(f, "write to {at}"),
         _ => Ok(()),
@@ -213,6 +217,8 @@ impl fmt::Display for ParentOp {
                     |n: &Option<u64>| n.map_or_else(|| "infinity".to_owned(), |n| n.to_string());
                 write!(f, "limit {resource:?} to {}:{}", words(soft), words(hard))
             }
+            Self::OomScore(score) => write!(f, "set the OOM score to {score}"),
+            Self::Processors(list) => write!(f, "run on processors {list}"),
             Self::Network => f.write_str("make the link to the host"),
             Self::AwaitReady => f.write_str("wait until all is built"),
             Self::Record => f.write_str("record the machine"),

@@ -60,6 +60,24 @@ pub(crate) fn node(slots: &Slots, at: &Place, mode: u32, device: u64) -> Result<
     rustix::fs::chmodat(base, at.path.as_c_str(), bits, AtFlags::empty())
 }
 
+/// The directory that a path is in, found beneath its base, and the last name.
+fn place<'a>(slots: &Slots, at: &'a Place) -> Result<(OwnedFd, &'a CStr), Errno> {
+    let bytes = at.path.to_bytes_with_nul();
+    let cut = bytes.iter().rposition(|b| *b == b'/');
+    let name = CStr::from_bytes_with_nul(bytes.get(cut.map_or(0, |n| n + 1)..).unwrap_or(&[]));
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let parent = bytes.get(..cut.unwrap_or(0)).unwrap_or(&[]);
+    let parent = if parent.is_empty() { b"." } else { parent };
+    let how = (flags, Mode::empty(), STRICT);
+    let directory = rustix::fs::openat2(base(slots, at)?, parent, how.0, how.1, how.2)?;
+    Ok((directory, name.map_err(|_| Errno::INVAL)?))
+}
+
+pub(crate) fn unlink(slots: &Slots, at: &Place) -> Result<(), Errno> {
+    let (directory, name) = place(slots, at)?;
+    rustix::fs::unlinkat(directory, name, AtFlags::empty())
+}
+
 pub(crate) fn link(slots: &Slots, at: &Place, target: &CStr) -> Result<(), Errno> {
     let base = base(slots, at)?;
     let path = at.path.as_c_str();

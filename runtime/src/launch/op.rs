@@ -10,6 +10,7 @@ use rustix::process::Resource;
 
 use super::slot::Slot;
 use crate::ownership::IdMap;
+use crate::plan::tuning::{CpuList, OomScore};
 use crate::sys::exec::CVec;
 
 /// Where a path begins: in the namespace of the caller, or at a descriptor.
@@ -163,6 +164,8 @@ pub(crate) enum Op {
     Node { at: Place, mode: u32, device: u64 },
     /// Makes a symbolic link, in place of one that is there.
     Link { at: Place, target: CString },
+    /// Removes a file or link.
+    Unlink { at: Place },
     /// Fills a regular file of the image, made if missing, never through a symbolic link.
     Fill { at: Place, content: Vec<u8> },
     /// Writes to a file that exists.
@@ -185,6 +188,8 @@ pub(crate) enum Op {
     Propagation(MountPropagationFlags),
     /// Binds the notification socket.
     BindNotify { path: CString },
+    /// What uname(2) tells of the processor.
+    Personality(u64),
     /// Sets the host name.
     Hostname(CString),
     /// Default actions for all signals, none blocked.
@@ -246,6 +251,10 @@ pub(crate) enum ParentOp {
         soft: Option<u64>,
         hard: Option<u64>,
     },
+    /// Sets how much the kernel would like to kill the payload.
+    OomScore(OomScore),
+    /// Sets the processors that the payload runs on.
+    Processors(CpuList),
     /// Makes the links and addresses.
     Network,
     /// Waits until the child has built everything.

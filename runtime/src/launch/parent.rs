@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::{Pid, Resource, Rlimit};
+use rustix::thread::CpuSet;
 
 use super::blame;
 use super::child;
@@ -20,6 +21,7 @@ use super::userns;
 use super::wire::{self, Fds, Kind as Word, Message};
 use crate::error::{Context, Error, Result};
 use crate::ownership::IdMap;
+use crate::plan::tuning::{CpuList, OomScore};
 use crate::sys::clone::{self, Side};
 use crate::sys::ns::{self, Namespace};
 use crate::sys::trees::{Crossing, clone_locked};
@@ -148,6 +150,8 @@ impl Launcher<'_> {
                 soft,
                 hard,
             } => self.limit(resource, soft, hard),
+            ParentOp::OomScore(score) => self.oom_score(score),
+            ParentOp::Processors(ref list) => self.processors(list),
             ParentOp::Network => {
                 let netns = self.namespace(Namespace::Net)?;
                 self.host.network(netns.as_fd())
@@ -179,6 +183,23 @@ impl Launcher<'_> {
         rustix::process::prlimit(pid, resource, limit)
             .map(drop)
             .cannot(what)
+    }
+
+    fn oom_score(&self, score: OomScore) -> Result<()> {
+        let path = format!("/proc/{}/oom_score_adj", self.child()?.pid);
+        let written = std::fs::write(path, score.to_string());
+        self.or_its_end(written.map_err(|error| blame::oom_score(score, error)))
+    }
+
+    fn processors(&self, list: &CpuList) -> Result<()> {
+        let mut set = CpuSet::new();
+        list.numbers().iter().for_each(|number| set.set(*number));
+        let pid = Pid::from_raw(self.child()?.pid);
+        let done = rustix::thread::sched_setaffinity(pid, &set);
+        let done = done.cannot(|| format!("run on processors {list}"));
+        self.or_its_end(
+            done.map_err(|error| error.hint("the host has none of them, or not for nsrun")),
+        )
     }
 
     fn namespace(&self, kind: Namespace) -> Result<OwnedFd> {

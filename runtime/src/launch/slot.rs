@@ -25,6 +25,8 @@ pub(crate) enum Slot {
     SysTree,
     /// /proc/sys/net of the payload's own network namespace.
     SysNet,
+    /// The file system with the payload's secrets.
+    Credentials,
     /// The file system whose mounts are being locked.
     Stage,
     /// Where the next mount goes.

@@ -7,6 +7,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 
 use nix::sys::signal::SigSet;
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::sys;
 
@@ -36,9 +37,10 @@ pub(super) fn unblock_signals() -> Result<(), Errno> {
 pub(crate) fn run(command: Pid) -> u8 {
     release_files();
     let all = SigSet::all();
+    let queue = SignalFd::with_flags(&all, SfdFlags::SFD_CLOEXEC).ok();
     loop {
         // The only error is EINTR, after a stop.
-        match sys::signal::wait(&all) {
+        match next(queue.as_ref(), &all) {
             Ok(libc::SIGCHLD) => {
                 if let Some(status) = reap(command) {
                     return status;
@@ -48,6 +50,16 @@ pub(crate) fn run(command: Pid) -> u8 {
             Err(_) => {}
         }
     }
+}
+
+/// Waits for a signal. From a descriptor, if there is one: sigwaitinfo(2) unblocks what it waits for,
+/// and to those who look at /proc/1/status a PID 1 that blocks nothing would seem to lose signals.
+fn next(queue: Option<&SignalFd>, all: &SigSet) -> std::io::Result<i32> {
+    let Some(queue) = queue else {
+        return sys::signal::wait(all);
+    };
+    let signal = queue.read_signal()?.ok_or(std::io::ErrorKind::WouldBlock)?;
+    i32::try_from(signal.ssi_signo).map_err(|_| std::io::ErrorKind::InvalidData.into())
 }
 
 /// Standard input, output and error become /dev/null; without it they stay.

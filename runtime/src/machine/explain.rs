@@ -60,7 +60,7 @@ pub(super) struct Prepared {
 
 /// Gathers the facts and makes the plan.
 pub(super) fn prepare(request: &Request) -> Result<Prepared> {
-    let host = HostFacts::probe()?;
+    let host = HostFacts::probe(request)?;
     let root = ImageRoot::open(&request.root)?;
     let image = ImageFacts::probe(request, &root, host.timezone.as_deref())?;
     let mounts = plan::all_mounts(request)?;

@@ -14,7 +14,7 @@ use crate::ownership::IdMap;
 use crate::plan::{Plan, new_id};
 use crate::range::Range;
 use crate::state::{Claim, Incarnation, Item, PidFd, Record, Store};
-use crate::supervise::{self, Config, Outcome, Payload, Session, Status};
+use crate::supervise::{self, Config, Outcome, Payload, Session, Status, StopBy};
 
 /// What all runs of a machine share. The order is that of the drop after a failed launch: the link
 /// before the claim that lists it, and the scope, in which this process is, before the claim that
@@ -94,11 +94,17 @@ impl Machine<'_> {
             console: launched.console,
             notify: Some(launched.notify),
         };
-        let config = if self.plan.boots {
+        let mut config = if self.plan.boots {
             Config::boot()
         } else {
             Config::run()
         };
+        if let Some(signal) = self.plan.tuning.stop_signal {
+            config.stop = match config.stop {
+                StopBy::Signal(_) => StopBy::Signal(signal),
+                StopBy::Forward | StopBy::ForwardAs(_) => StopBy::ForwardAs(signal),
+            };
+        }
         runtime.block_on(supervise::supervise(session, payload, config, self))
     }
 }

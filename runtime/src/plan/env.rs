@@ -35,6 +35,9 @@ pub(super) fn build(
     env.set("LOGNAME", "root");
     env.set("container_uuid", uuid);
     env.set("NOTIFY_SOCKET", "/run/host/notify");
+    if !request.credentials.is_empty() {
+        env.set("CREDENTIALS_DIRECTORY", "/run/host/credentials");
+    }
     if let Mode::Run { .. } = request.mode {
         env.set("LANG", "C.UTF-8");
     }

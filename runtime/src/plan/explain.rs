@@ -1,6 +1,7 @@
 //! A plan in words, the same for the same request on the same host.
 
-use super::{Changes, Console, Network, Plan};
+use super::tuning::Tuning;
+use super::{Changes, Console, FileChange, Network, Plan};
 use crate::ownership::Ownership;
 use crate::range::PrivateUsers;
 
@@ -29,13 +30,13 @@ impl Plan {
             ("read-only", yes_no(self.read_only)),
             ("nesting", yes_no(self.nesting)),
             ("kernel command line", self.kernel_cmdline.clone()),
-            ("resolv.conf", self.resolv_conf_words()),
-            (
-                "time zone",
-                self.timezone.clone().unwrap_or_else(|| "as it is".into()),
-            ),
+            ("resolv.conf", changed(self.resolv_conf.as_ref())),
+            ("time zone", changed(self.timezone.as_ref())),
             ("devices", devices(self)),
         ];
+        lines.extend(tuning(&self.tuning));
+        let credentials = self.credentials.iter();
+        lines.extend(credentials.map(|one| ("credential", format!("{one:?}"))));
         lines.extend(self.mounts.iter().map(|planned| {
             let kind = if planned.mount.read_only {
                 "mount (read-only)"
@@ -85,13 +86,28 @@ impl Plan {
             Console::Inherited => "the caller's streams",
         }
     }
+}
 
-    fn resolv_conf_words(&self) -> String {
-        match &self.resolv_conf {
-            Some(content) => format!("the host's, {} bytes", content.len()),
-            None => "as it is".into(),
-        }
-    }
+/// What was asked for of the payload's processes; limits are in the script.
+fn tuning(tuning: &Tuning) -> Vec<(&'static str, String)> {
+    let lines = [
+        ("OOM score", tuning.oom_score.map(|score| score.to_string())),
+        ("processors", tuning.cpus.as_ref().map(ToString::to_string)),
+        (
+            "personality",
+            tuning.personality.map(|p| format!("{p:?}").to_lowercase()),
+        ),
+        (
+            "stop signal",
+            tuning.stop_signal.map(|signal| signal.to_string()),
+        ),
+    ];
+    let asked = |(name, value): (&'static str, Option<String>)| Some((name, value?));
+    lines.into_iter().filter_map(asked).collect()
+}
+
+fn changed(file: Option<&FileChange>) -> String {
+    file.map_or_else(|| "as it is".into(), ToString::to_string)
 }
 
 fn users(users: PrivateUsers) -> String {

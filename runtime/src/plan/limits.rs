@@ -3,9 +3,10 @@
 use rustix::process::Resource;
 
 use super::Limit;
+use super::tuning::AskedLimit;
 use crate::facts::HostFacts;
 
-const DEFAULTS: &[(Resource, Option<u64>, Option<u64>)] = &[
+const DEFAULTS: &[Wanted] = &[
     (Resource::As, None, None),
     (Resource::Core, Some(0), None),
     (Resource::Cpu, None, None),
@@ -23,9 +24,9 @@ const DEFAULTS: &[(Resource, Option<u64>, Option<u64>)] = &[
 ];
 
 /// The limits to set, and a warning for each that the host does not let us give in full.
-pub(super) fn build(host: &HostFacts) -> (Vec<Limit>, Vec<String>) {
+pub(super) fn build(host: &HostFacts, asked: &[AskedLimit]) -> (Vec<Limit>, Vec<String>) {
     let mut warnings = Vec::new();
-    let limits = DEFAULTS.iter().map(|&(resource, soft, hard)| {
+    let limits = wanted(asked).into_iter().map(|(resource, soft, hard)| {
         let ceiling = host.ceiling(resource);
         let (soft_given, hard_given) = (least(soft, ceiling), least(hard, ceiling));
         if hard_given != hard && host.warns_about(resource) {
@@ -42,6 +43,24 @@ pub(super) fn build(host: &HostFacts) -> (Vec<Limit>, Vec<String>) {
         }
     });
     (limits.collect(), warnings)
+}
+
+type Wanted = (Resource, Option<u64>, Option<u64>);
+
+/// The defaults, with what was asked for in their place; the last word on a resource holds.
+fn wanted(asked: &[AskedLimit]) -> Vec<Wanted> {
+    let mut all = DEFAULTS.to_vec();
+    for limit in asked {
+        let new = (limit.resource, limit.soft, limit.hard);
+        match all
+            .iter_mut()
+            .find(|(resource, ..)| *resource == limit.resource)
+        {
+            Some(old) => *old = new,
+            None => all.push(new),
+        }
+    }
+    all
 }
 
 /// The smaller of two limits, `None` being infinity.

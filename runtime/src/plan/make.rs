@@ -1,8 +1,8 @@
 //! From request and facts to a plan. Pure: every fact was gathered before.
 
 use super::mounts::{self, Mount};
-use super::request::{Mode, Request, ResolvConf, Volatile};
-use super::{Console, Network, Plan, TTY_GID, env, limits, volatile};
+use super::request::{Mode, Request, Volatile};
+use super::{Console, Network, Plan, TTY_GID, credentials, env, files, limits, volatile};
 use crate::caps::{self, Isolation};
 use crate::error::{Error, Kind, Result};
 use crate::facts::{HostFacts, INITS, ImageFacts, Node, Opened};
@@ -28,13 +28,14 @@ pub(crate) fn make(
     check_range(request.users)?;
     check_ownership(request.users, request.ownership)?;
     volatile::check(request)?;
+    credentials::check(&request.credentials)?;
     let network = request.network.unwrap_or(if boots {
         Network::Veth
     } else {
         Network::Private
     });
     let (uuid, uuid_is_random) = uuid(request, host, image)?;
-    let (limits, mut warnings) = limits::build(host);
+    let (limits, mut warnings) = limits::build(host, &request.tuning.limits);
     if boots && !image.has_os_release {
         warnings.push("the image has no os-release file: is it an operating system?".to_owned());
     }
@@ -47,11 +48,8 @@ pub(crate) fn make(
         );
     }
     let hostname = request.hostname.clone();
-    let resolv_conf = match request.resolv_conf {
-        ResolvConf::Off => None,
-        ResolvConf::Auto if network.is_private() => None,
-        ResolvConf::Auto | ResolvConf::CopyHost => host.resolv_conf.clone(),
-    };
+    let resolv_conf = files::resolv_conf(request, host, network, &mut warnings);
+    let timezone = files::localtime(request, host, image, &mut warnings);
     let (program, argv) = program(request, image)?;
     let nodes = nodes(&mounts, sources);
     let shapes: Vec<mounts::Shape> = sources.iter().map(|source| source.shape).collect();
@@ -96,10 +94,12 @@ pub(crate) fn make(
         lock_root: volatile::read_only(request) || image.is_restricted,
         nesting: request.nesting || image.needs_nesting,
         resolv_conf,
-        timezone: image.zone_file.then(|| host.timezone.clone()).flatten(),
+        timezone,
         devices: host.devices.clone(),
         proc_entries: host.proc_entries.clone(),
         limits,
+        tuning: request.tuning.clone(),
+        credentials: request.credentials.clone(),
         mounts,
         nodes,
         warnings,

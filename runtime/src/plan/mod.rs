@@ -1,12 +1,15 @@
 //! What a launch will be: every default filled in, every conflict refused, nothing done yet.
 
+pub mod credentials;
 mod env;
 mod explain;
+mod files;
 mod limits;
 mod make;
 pub(crate) mod masks;
 pub mod mounts;
 mod request;
+pub mod tuning;
 mod volatile;
 
 use std::ffi::CStr;
@@ -14,10 +17,13 @@ use std::path::PathBuf;
 
 use rustix::process::Resource;
 
+use self::credentials::Credential;
 pub(crate) use self::env::search_path;
+pub use self::files::{FileChange, Origin, ResolvConf, Timezone, Way};
 pub(crate) use self::make::{make, new_id, parse_id};
 use self::mounts::Planned;
-pub use self::request::{Changes, Mode, Request, ResolvConf, Volatile};
+pub use self::request::{Changes, Mode, Request, Volatile};
+use self::tuning::Tuning;
 pub(crate) use self::volatile::mounts as all_mounts;
 use crate::caps::CapSet;
 use crate::facts::Node;
@@ -132,16 +138,20 @@ pub struct Plan {
     pub lock_root: bool,
     /// Uncovered /proc and /sys stay visible, so that the payload may mount its own.
     pub nesting: bool,
-    /// Content for the payload's `/etc/resolv.conf`.
-    pub resolv_conf: Option<Vec<u8>>,
-    /// Target for the payload's `/etc/localtime`.
-    pub timezone: Option<String>,
+    /// What is done about the payload's `/etc/resolv.conf`.
+    pub resolv_conf: Option<FileChange>,
+    /// What is done about the payload's `/etc/localtime`.
+    pub timezone: Option<FileChange>,
     /// Optional device nodes that the host has.
     pub devices: Vec<&'static CStr>,
     /// Entries of /proc that the host has and the payload must not have as they are.
     pub proc_entries: Vec<&'static CStr>,
     /// Resource limits.
     pub limits: Vec<Limit>,
+    /// What else was asked for of its processes.
+    pub tuning: Tuning,
+    /// Secrets for the payload.
+    pub credentials: Vec<Credential>,
     /// Mounts that were asked for, each after those that it lies in.
     pub mounts: Vec<Planned>,
     /// Device nodes that these mounts show, and whether they can be written to.

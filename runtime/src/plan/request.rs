@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use super::Network;
+use super::credentials::Credential;
+use super::files::{ResolvConf, Timezone};
 use super::mounts::Mount;
+use super::tuning::Tuning;
 use crate::caps::CapSet;
 use crate::name::MachineName;
 use crate::ownership::Ownership;
@@ -26,18 +29,6 @@ pub enum Mode {
         /// It is PID 1 itself.
         as_pid1: bool,
     },
-}
-
-/// How the payload's `/etc/resolv.conf` is treated.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ResolvConf {
-    /// The host's content, if the network is the host's.
-    #[default]
-    Auto,
-    /// Left alone.
-    Off,
-    /// The host's content.
-    CopyHost,
 }
 
 /// What becomes of what a machine changes in its root.
@@ -107,6 +98,12 @@ pub struct Request {
     pub nesting: bool,
     /// How `/etc/resolv.conf` is treated.
     pub resolv_conf: ResolvConf,
+    /// How `/etc/localtime` is treated.
+    pub timezone: Timezone,
+    /// How processes run.
+    pub tuning: Tuning,
+    /// Secrets for the payload.
+    pub credentials: Vec<Credential>,
     /// More mounts, in any order.
     pub mounts: Vec<Mount>,
     /// Whether the caller's streams are a terminal.
@@ -137,6 +134,9 @@ impl Request {
             kernel_cmdline: String::new(),
             nesting: false,
             resolv_conf: ResolvConf::default(),
+            timezone: Timezone::default(),
+            tuning: Tuning::default(),
+            credentials: Vec::new(),
             mounts: Vec::new(),
             interactive: false,
         }

@@ -1,5 +1,6 @@
 //! What `--volatile=` and `--ephemeral` come to.
 
+use super::files;
 use super::mounts::{self, Mount};
 use super::request::{Changes, Request, Volatile};
 use crate::error::{Error, Kind, Result};
@@ -11,6 +12,7 @@ const LIMITS: &str = "mode=0755,size=25%,nr_inodes=1m";
 /// All mounts: those that were asked for and those that follow, each after those that it lies in.
 pub(crate) fn mounts(request: &Request) -> Result<Vec<Mount>> {
     let mut all = request.mounts.clone();
+    all.extend(files::mounts(request));
     match request.volatile {
         Volatile::State if !all.iter().any(|mount| mount.target == "/var") => {
             all.push(Mount::tmpfs(&format!("/var:{LIMITS}"))?);

@@ -18,6 +18,8 @@ pub enum StopBy {
     Signal(Signal),
     /// The payload gets the same signal, as often as it comes; others pass on as well.
     Forward,
+    /// The same, but a signal that asks to end is replaced by this one.
+    ForwardAs(Signal),
 }
 
 /// When the service manager is told that the machine is ready.
@@ -222,7 +224,9 @@ impl Policy {
 
     fn signal(&mut self, signal: Signal, now: Instant) -> Vec<Effect> {
         match (signal, self.config.stop) {
-            (Signal::WINCH, StopBy::Forward) if !self.has_console => vec![Effect::Send(signal)],
+            (Signal::WINCH, StopBy::Forward | StopBy::ForwardAs(_)) if !self.has_console => {
+                vec![Effect::Send(signal)]
+            }
             (Signal::WINCH, _) => vec![Effect::Resize],
             (Signal::CONT, _) => vec![Effect::Resume, Effect::Resize],
             (Signal::HUP, StopBy::Signal(by)) => self.request(by, Repeat::SameAgain, now),
@@ -232,7 +236,10 @@ impl Policy {
             (signal, StopBy::Forward) if signal.asks_to_end() => {
                 self.request(signal, Repeat::SentToo, now)
             }
-            (signal, StopBy::Forward) => vec![Effect::Send(signal)],
+            (signal, StopBy::ForwardAs(by)) if signal.asks_to_end() => {
+                self.request(by, Repeat::SentToo, now)
+            }
+            (signal, StopBy::Forward | StopBy::ForwardAs(_)) => vec![Effect::Send(signal)],
             (_, StopBy::Signal(_)) => Vec::new(),
         }
     }
@@ -269,7 +276,7 @@ impl Policy {
 
     /// Whether the payload is expected to end of `signal`. What is merely forwarded need not end it.
     fn ends(&self, signal: Signal) -> bool {
-        self.config.stop != StopBy::Forward || signal == Signal::POWER_OFF
+        matches!(self.config.stop, StopBy::Signal(_)) || signal == Signal::POWER_OFF
     }
 
     fn kill(&mut self, cause: Cause) -> Vec<Effect> {

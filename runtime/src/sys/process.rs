@@ -27,6 +27,13 @@ pub(crate) fn new_session_keyring() -> io::Result<()> {
     super::check(result).map(drop)
 }
 
+/// Sets what uname(2) tells of the processor, and other habits of the kernel.
+pub(crate) fn personality(number: u64) -> io::Result<()> {
+    // SAFETY: personality(2) takes a number and changes this process alone.
+    let result = unsafe { libc::syscall(libc::SYS_personality, number) };
+    super::check(result).map(drop)
+}
+
 /// Marks every descriptor from `first` on to be closed by `execve`.
 pub(crate) fn close_on_exec_from(first: u32) -> io::Result<()> {
     // SAFETY: with CLOSE_RANGE_CLOEXEC no descriptor is closed now, so no owner is invalidated.

@@ -12,7 +12,7 @@ mod dev;
 mod run;
 mod start;
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -25,7 +25,7 @@ use super::script::Script;
 use super::slot::Slot;
 use crate::error::Result;
 use crate::ownership::IdMap;
-use crate::plan::{Changes, Network, Plan};
+use crate::plan::{Changes, FileChange, Network, Plan};
 use crate::range::Range;
 use crate::sys::clone::flags;
 
@@ -41,7 +41,7 @@ pub(crate) fn compile(
     let mut b = Builder::new(range);
     enter(&mut b, plan, range.is_some(), mount_point)?;
     custom::lock(&mut b, plan)?;
-    run::build(&mut b, plan);
+    run::build(&mut b, plan)?;
     api::build(&mut b, plan);
     dev::build(&mut b, plan);
     image_files(&mut b, plan)?;
@@ -89,16 +89,45 @@ fn host_sysfs(plan: &Plan, shifted: bool) -> bool {
 }
 
 fn image_files(b: &mut Builder, plan: &Plan) -> Result<()> {
-    if let Some(content) = &plan.resolv_conf {
-        let at = builder::at(Slot::Root, c"etc/resolv.conf");
-        let content = content.clone();
+    let files = [
+        (c"etc/resolv.conf", &plan.resolv_conf),
+        (c"etc/localtime", &plan.timezone),
+    ];
+    if plan.resolv_conf.is_some() {
         b.directory(Slot::Root, c"etc", 0o755);
-        b.push(Need::Try, Op::Fill { at, content });
     }
-    if let Some(zone) = &plan.timezone {
-        let target = builder::text("the time zone", zone.as_bytes())?;
-        let at = builder::at(Slot::Root, c"etc/localtime");
-        b.push(Need::Try, Op::Link { at, target });
+    for (path, change) in files {
+        if let Some(change) = change {
+            image_file(b, path, change)?;
+        }
+    }
+    Ok(())
+}
+
+fn image_file(b: &mut Builder, path: &CStr, change: &FileChange) -> Result<()> {
+    let at = || builder::at(Slot::Root, path);
+    match change {
+        FileChange::Fill(content) => {
+            let content = content.clone();
+            b.push(Need::Try, Op::Fill { at: at(), content });
+        }
+        FileChange::Replace(content) => {
+            let (content, mode) = (content.clone(), 0o644);
+            b.push(Need::Try, Op::Unlink { at: at() });
+            b.push(
+                Need::Try,
+                Op::File {
+                    at: at(),
+                    mode,
+                    content,
+                },
+            );
+        }
+        FileChange::Link(target) => {
+            let target = builder::text("the time zone", target.as_bytes())?;
+            b.push(Need::Try, Op::Link { at: at(), target });
+        }
+        FileChange::Delete => b.push(Need::Try, Op::Unlink { at: at() }),
     }
     Ok(())
 }
@@ -135,6 +164,8 @@ fn parent(plan: &Plan, range: Option<Range>, map: IdMap) -> Result<Vec<ParentOp>
         soft: limit.soft,
         hard: limit.hard,
     }));
+    ops.extend(plan.tuning.oom_score.map(ParentOp::OomScore));
+    ops.extend(plan.tuning.cpus.clone().map(ParentOp::Processors));
     if plan.network == Network::Veth {
         ops.push(ParentOp::Network);
     }
@@ -161,6 +192,6 @@ fn namespaces(plan: &Plan, shifted: bool) -> u64 {
 }
 
 /// A C string of a constant path.
-fn own(path: &std::ffi::CStr) -> CString {
+fn own(path: &CStr) -> CString {
     path.to_owned()
 }

@@ -2,10 +2,11 @@
 
 use std::ffi::CString;
 
-use rustix::mount::MountAttrFlags;
+use rustix::mount::{MountAttrFlags, MountPropagationFlags};
 
-use super::builder::{self, Builder, SHOWN, at};
+use super::builder::{self, Builder, NO_SUID_DEV_EXEC, SHOWN, at};
 use super::own;
+use crate::error::Result;
 use crate::launch::op::{Need, Op};
 use crate::launch::slot::Slot;
 use crate::plan::Plan;
@@ -15,7 +16,7 @@ const FIFO: u32 = 0o010_000;
 const SOCKET: u32 = 0o140_000;
 
 /// Mounts /run and fills /run/host, as systemd's container interface describes it.
-pub(super) fn build(b: &mut Builder, plan: &Plan) {
+pub(super) fn build(b: &mut Builder, plan: &Plan) -> Result<()> {
     let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
         | MountAttrFlags::MOUNT_ATTR_NODEV
         | MountAttrFlags::MOUNT_ATTR_STRICTATIME;
@@ -65,6 +66,29 @@ pub(super) fn build(b: &mut Builder, plan: &Plan) {
         mode: FIFO | 0o600,
         device: 0,
     });
+    if plan.credentials.is_empty() {
+        return Ok(());
+    }
+    credentials(b, plan)
+}
+
+/// Secrets in a file system of their own, which is never written to a disk.
+fn credentials(b: &mut Builder, plan: &Plan) -> Result<()> {
+    b.directory(Slot::Run, c"host/credentials", 0o700);
+    let options = [(c"mode", c"0500")];
+    b.new_fs(c"ramfs", &options, NO_SUID_DEV_EXEC, Slot::Credentials);
+    b.attach(Slot::Credentials, at(Slot::Run, c"host/credentials"));
+    for one in &plan.credentials {
+        let name = builder::text("the name of a credential", one.id().as_bytes())?;
+        b.file(Slot::Credentials, &name, 0o400, one.value());
+    }
+    b.must(Op::SetAttributes {
+        tree: Slot::Credentials,
+        recursive: false,
+        set: MountAttrFlags::MOUNT_ATTR_RDONLY,
+        propagation: MountPropagationFlags::empty(),
+    });
+    Ok(())
 }
 
 /// Nodes that nobody can open, to mount over what shall not be seen.

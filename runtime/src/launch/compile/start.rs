@@ -14,6 +14,9 @@ use crate::sys::exec::CVec;
 pub(super) fn build(b: &mut Builder, plan: &Plan) -> Result<Vec<Filter>> {
     let hostname = builder::text("the host name", plan.hostname.as_bytes())?;
     b.must(Op::Hostname(hostname));
+    if let Some(personality) = plan.tuning.personality {
+        b.must(Op::Personality(personality.number()));
+    }
     b.must(Op::Umask(0o022));
     b.must(Op::ResetSignals);
     b.must(Op::Keyring);

@@ -119,6 +119,20 @@ impl Mount {
         }
     }
 
+    /// A file of the host, read-only.
+    pub(super) fn host_file(path: &str, target: &str, option: &str) -> Self {
+        Self {
+            target: target.to_owned(),
+            read_only: true,
+            what: What::Bind {
+                source: Source::Host(path.into()),
+                recursive: false,
+                ids: Ids::Same,
+            },
+            spelling: option.to_owned(),
+        }
+    }
+
     /// A usage error about this mount.
     fn refused(&self, why: impl fmt::Display) -> Error {
         Error::new(Kind::Usage, format!("cannot use {}: {why}", self.spelling))

@@ -1,0 +1,109 @@
+//! Options for the payload's processes and secrets, in nspawn's spelling.
+
+use std::io::Read;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use nsrun_runtime::plan::credentials::{self, Credential};
+use nsrun_runtime::plan::tuning::{AskedLimit, CpuList, OomScore, Personality, Tuning};
+use nsrun_runtime::supervise::Signal;
+use nsrun_runtime::{Context, Error, Kind, Result};
+
+// How processes run, and what they are told in secret.
+#[derive(clap::Args, Debug)]
+#[command(next_help_heading = "Processes and secrets")]
+pub struct ProcessArgs {
+    /// Set a resource limit; `infinity` is one, sizes end with K, M, G, T
+    #[arg(long, value_name = "NAME=SOFT[:HARD]")]
+    rlimit: Vec<AskedLimit>,
+
+    /// Set how much the kernel would like to kill the payload, from -1000 to 1000
+    #[arg(long, value_name = "SCORE", allow_hyphen_values = true)]
+    oom_score_adjust: Option<OomScore>,
+
+    /// Run on these processors alone, such as 0,2-3
+    #[arg(long, value_name = "LIST")]
+    cpu_affinity: Option<CpuList>,
+
+    /// Set what programs are told of the processor, such as x86 on x86-64
+    #[arg(long, value_name = "PROCESSOR")]
+    personality: Option<Personality>,
+
+    /// Ask the payload to stop by this signal [default: SIGRTMIN+3 for boot]
+    #[arg(long, value_name = "SIGNAL")]
+    kill_signal: Option<Signal>,
+
+    /// Give the payload a secret, with C's escapes in the VALUE
+    #[arg(long, value_name = "ID:VALUE")]
+    set_credential: Vec<String>,
+
+    /// Give the payload a secret from a file, a socket, or nsrun's own credential of that name
+    #[arg(long, value_name = "ID:PATH")]
+    load_credential: Vec<String>,
+}
+
+impl ProcessArgs {
+    /// How processes run.
+    pub fn tuning(&self) -> Tuning {
+        Tuning {
+            limits: self.rlimit.clone(),
+            oom_score: self.oom_score_adjust,
+            cpus: self.cpu_affinity.clone(),
+            personality: self.personality,
+            stop_signal: self.kill_signal,
+        }
+    }
+
+    /// The secrets, read from where they are.
+    pub fn credentials(&self) -> Result<Vec<Credential>> {
+        let set = self
+            .set_credential
+            .iter()
+            .map(|text| Credential::parse(text));
+        let loaded = self.load_credential.iter().map(|text| load(text));
+        set.chain(loaded).collect()
+    }
+}
+
+fn load(text: &str) -> Result<Credential> {
+    let (id, source) = credentials::split(text)?;
+    let path = located(source)?;
+    let value = read(&path).cannot(|| {
+        format!(
+            "read credential '{}' from {}",
+            id.escape_debug(),
+            path.display()
+        )
+    })?;
+    Credential::new(id, value)
+}
+
+/// A path, or a file in the directory of nsrun's own credentials.
+fn located(source: &str) -> Result<PathBuf> {
+    if source.contains('/') {
+        return Ok(source.into());
+    }
+    let own = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|_| !source.is_empty());
+    own.map(|dir| Path::new(&dir).join(source)).ok_or_else(|| {
+        let source = source.escape_debug();
+        Error::new(Kind::Usage, format!("cannot find credential '{source}'"))
+            .hint("give a path with a slash; without one, $CREDENTIALS_DIRECTORY is searched")
+    })
+}
+
+/// One byte more than there may be, so that too much is noticed.
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let limit = u64::try_from(credentials::MAX_SIZE).unwrap_or(u64::MAX) + 1;
+    let mut value = Vec::new();
+    if std::fs::metadata(path)?.file_type().is_socket() {
+        UnixStream::connect(path)?
+            .take(limit)
+            .read_to_end(&mut value)?;
+    } else {
+        std::fs::File::open(path)?
+            .take(limit)
+            .read_to_end(&mut value)?;
+    }
+    Ok(value)
+}

@@ -1,0 +1,172 @@
+//! Options of systemd-nspawn that nsrun has not: what to use in their place, or why there is none.
+
+/// What becomes of an option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// nsrun says it otherwise.
+    Instead(&'static str),
+    /// nsrun does not do that.
+    Not(&'static str),
+}
+
+use Answer::{Instead, Not};
+
+/// Spellings, and what to say. `docs/options.md` has the same in more words.
+const TABLE: &[(&[&str], Answer)] = &[
+    (
+        &["--directory", "-D"],
+        Instead("the operand: a word with a slash is a directory, another the name of an image"),
+    ),
+    (&["--boot", "-b"], Instead("nsrun boot IMAGE")),
+    (
+        &["--as-pid2", "-a"],
+        Instead("nsrun run IMAGE -- COMMAND, which has a small init unless --pid1 is given"),
+    ),
+    (&["--private-network"], Instead("--network=private")),
+    (&["--network-veth", "-n"], Instead("--network=veth")),
+    (
+        &["-U"],
+        Instead("--private-users=pick, which is the default"),
+    ),
+    (
+        &["--private-users-chown"],
+        Instead("--private-users-ownership=chown"),
+    ),
+    (
+        &["--pipe", "-P"],
+        Instead("nsrun run with its streams redirected: without a terminal they are handed over"),
+    ),
+    (
+        &["--cleanup"],
+        Instead("nothing: every command clears what dead machines left"),
+    ),
+    (
+        &["--register", "--keep-unit"],
+        Instead("nothing: nsrun finds its machines by itself"),
+    ),
+    (
+        &["--suppress-sync"],
+        Not(
+            "an image whose changes matter must be able to sync; --ephemeral never waits for a disk",
+        ),
+    ),
+    (
+        &["--user", "--system"],
+        Not("machines belong to root of the host; a user of the machine's is chosen in it"),
+    ),
+    (
+        &["--share-system"],
+        Not("machines have namespaces of their own"),
+    ),
+    (
+        &[
+            "--image-policy",
+            "--root-hash",
+            "--root-hash-sig",
+            "--verity-data",
+        ],
+        Not("nsrun does not take disk images apart"),
+    ),
+    (
+        &["--mstack"],
+        Not("stacks of layers are made by --overlay, or by an image of their own"),
+    ),
+    (&["--oci-bundle"], Not("nsrun is no OCI runtime")),
+    (
+        &["--private-users-delegate"],
+        Not(
+            "it takes systemd's service for user namespaces; --nesting lets a machine nest within its ids",
+        ),
+    ),
+    (
+        &["--selinux-context", "-Z", "--selinux-apifs-context", "-L"],
+        Not("nsrun sets no labels of security modules"),
+    ),
+    (
+        &[
+            "--forward-journal",
+            "--forward-journal-max-use",
+            "--forward-journal-keep-free",
+            "--forward-journal-max-file-size",
+            "--forward-journal-max-files",
+        ],
+        Not(
+            "it takes systemd's programs; bind a socket with --bind, and name it by the credential \
+             journal.forward_to_socket",
+        ),
+    ),
+    (
+        &["--bind-user-shell", "--bind-user-group", "--bind-user"],
+        Not(
+            "users of the host stay on the host; --bind=HOME:PATH:rootidmap shares a home directory",
+        ),
+    ),
+    (&["--background"], Not("the terminal keeps its colours")),
+    (
+        &["--no-ask-password"],
+        Not("nsrun never asks for a password"),
+    ),
+    (&["--network-ipvlan"], Not("nsrun makes veth links only")),
+];
+
+/// What to say of an option that is not understood.
+pub fn answer(option: &str) -> Option<Answer> {
+    let name = option.split('=').next().unwrap_or(option);
+    let found = TABLE.iter().find(|(names, _)| names.contains(&name));
+    found.map(|(_, answer)| *answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::{Command, CommandFactory};
+
+    use super::*;
+    use crate::args::Cli;
+
+    #[test]
+    fn every_option_comes_once_and_is_none_of_nsruns() {
+        let mut command = Cli::command();
+        command.build();
+        let verbs = ["boot", "run", "start"];
+        let verbs = verbs.map(|verb| command.find_subcommand(verb).cloned());
+        let own: BTreeSet<String> = verbs.iter().flatten().flat_map(spellings).collect();
+        assert!(own.contains("--bind"), "{own:?}");
+        let mut seen = BTreeSet::new();
+        for name in TABLE.iter().flat_map(|(names, _)| *names) {
+            assert!(seen.insert(*name), "{name} comes twice");
+            assert!(!own.contains(*name), "{name} is an option");
+        }
+    }
+
+    fn spellings(command: &Command) -> Vec<String> {
+        let arguments = command.get_arguments();
+        let spelled = |arg: &clap::Arg| {
+            let long = arg.get_long_and_visible_aliases().unwrap_or_default();
+            let short = arg.get_short_and_visible_aliases().unwrap_or_default();
+            let long = long.into_iter().map(|name| format!("--{name}"));
+            long.chain(short.into_iter().map(|c| format!("-{c}")))
+                .collect::<Vec<_>>()
+        };
+        arguments.flat_map(spelled).collect()
+    }
+
+    #[test]
+    fn values_do_not_matter() {
+        assert_eq!(answer("--oci-bundle=/x"), answer("--oci-bundle"));
+        assert!(answer("--oci-bundle").is_some());
+        assert_eq!(answer("--bind"), None);
+        assert_eq!(answer(""), None);
+    }
+
+    #[test]
+    fn the_page_on_options_names_them_all() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/options.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        for name in TABLE.iter().flat_map(|(names, _)| *names) {
+            let named = page.contains(&format!("`{name}`")) || page.contains(&format!("`{name}="));
+            assert!(named, "{name}");
+        }
+    }
+}
