@@ -36,6 +36,14 @@ pub struct ProcessArgs {
     #[arg(long, value_name = "SIGNAL")]
     kill_signal: Option<Signal>,
 
+    /// Run as a user of the image, by name or number [default: root]
+    #[arg(short, long, alias = "uid", value_name = "NAME")]
+    pub user: Option<String>,
+
+    /// Give the command capabilities that it has as any user, separated by commas
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub ambient_capability: Vec<String>,
+
     /// Choose the console: `interactive`, `read-only`, `passive`, `pipe` for nsrun's streams, or
     /// `autopipe` [default: a terminal for boot, autopipe for run]
     #[arg(long, value_name = "MODE")]

@@ -24,6 +24,12 @@ impl Plan {
             ("hostname", self.hostname.clone()),
             ("machine id", random(&self.uuid, self.uuid_is_random)),
             ("working directory", self.workdir.clone()),
+            (
+                "user",
+                self.account
+                    .as_ref()
+                    .map_or("root".into(), |a| a.name.clone()),
+            ),
             ("capabilities", self.capabilities.to_string()),
             ("no new privileges", yes_no(self.no_new_privileges)),
             ("changes", self.changes_words().to_owned()),

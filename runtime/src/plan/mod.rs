@@ -5,6 +5,7 @@ pub mod credentials;
 mod env;
 mod explain;
 mod files;
+mod identity;
 mod limits;
 mod make;
 pub(crate) mod masks;
@@ -28,7 +29,7 @@ pub use self::request::{Changes, Mode, Request, Volatile};
 use self::tuning::Tuning;
 pub(crate) use self::volatile::mounts as all_mounts;
 use crate::caps::CapSet;
-use crate::facts::Node;
+use crate::facts::{Account, Node};
 use crate::name::MachineName;
 use crate::ownership::Ownership;
 use crate::range::PrivateUsers;
@@ -119,6 +120,10 @@ pub struct Plan {
     pub manager: String,
     /// The host's os-release.
     pub host_os_release: Vec<u8>,
+    /// The user to run as, if not root.
+    pub account: Option<Account>,
+    /// The ambient set.
+    pub ambient: CapSet,
     /// The bounding set.
     pub capabilities: CapSet,
     /// No privileges through execve.

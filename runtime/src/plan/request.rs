@@ -81,6 +81,10 @@ pub struct Request {
     pub env: Vec<(String, String)>,
     /// Working directory inside the root.
     pub workdir: Option<String>,
+    /// The user to run as, by name or number in the image; by default root.
+    pub user: Option<String>,
+    /// Capabilities that programs have without file capabilities.
+    pub ambient_capabilities: CapSet,
     /// Capabilities added to the default set.
     pub add_capabilities: CapSet,
     /// Capabilities removed from it, after the additions.
@@ -131,6 +135,8 @@ impl Request {
             uuid: None,
             env: Vec::new(),
             workdir: None,
+            user: None,
+            ambient_capabilities: CapSet::default(),
             add_capabilities: CapSet::default(),
             drop_capabilities: CapSet::default(),
             no_new_privileges: false,
