@@ -115,9 +115,9 @@ fn a_machine_in_the_background_is_started_by_its_file() {
     let etc = Etc::new();
     let image = sandbox.tiny("back", &["notify READY=1"]);
     let file = format!("{image}.nspawn");
-    etc.write(&file, "[Exec]\nHostname=other\nPersonality=x86\n");
+    etc.write(&file, "[Exec]\nHostname=other\nSuppressSync=yes\n");
     let started = sandbox.nsrun(&["start", "--wait=ready", &image]).success();
-    let _ = started.expect_stderr(":3: Personality= is ignored");
+    let _ = started.expect_stderr(":3: SuppressSync= is ignored");
     let words = ["exec", &image, "--", PROBE, "facts"];
     let inside: Facts = sandbox.nsrun(&words).success().json();
     assert_eq!(inside.host_name, "other");
@@ -193,6 +193,62 @@ fn an_option_takes_one_keys_place_and_no_others_unless_the_file_overrides() {
 }
 
 #[test]
+fn mounts_come_from_files_and_options_together() {
+    let sandbox = Sandbox::new();
+    let etc = Etc::new();
+    let image = sandbox.tiny("mounts", &[]);
+    let shared = sandbox.dir().join("shared");
+    write(&shared.join("file"), "from the host");
+    let shared = shared.display();
+    let text = format!(
+        "[Files]\nBindReadOnly={shared}:/mnt\nTemporaryFileSystem=/var/scratch\nInaccessible=/usr\n"
+    );
+    etc.write(&format!("{image}.nspawn"), &text);
+    let inside = facts(&sandbox, &["--tmpfs=/srv"], &image);
+    assert!(inside.mount("/mnt").must("find the bind").has("ro"));
+    for (path, fstype) in [("/var/scratch", "tmpfs"), ("/srv", "tmpfs")] {
+        assert_eq!(inside.mount(path).must("find a mount").fstype, fstype);
+    }
+    assert!(inside.mount("/usr").is_some());
+    let inside = facts(&sandbox, &["--tmpfs=/mnt"], &image);
+    assert_eq!(inside.mount("/mnt").must("find the mount").fstype, "tmpfs");
+    let path = etc.write(&format!("{image}.nspawn"), "[Files]\nBind=/etc:/proc\n");
+    let done = run(&sandbox, &[], &image).expect_status(125);
+    let _ = done.expect_stderr(&format!("{}:2: Bind=/etc:/proc", path.display()));
+}
+
+#[test]
+fn limits_and_scores_come_from_the_administrators_file_alone() {
+    let sandbox = Sandbox::new();
+    let image = sandbox.tiny("limits", &[]);
+    let text = "[Exec]\nLimitCORE=1M:2M\nLimitNOFILE=100:200\nOOMScoreAdjust=321\n";
+    beside(&sandbox, &image, text);
+    let soft = |inside: &Facts, name: &str| inside.limits[name].0.clone();
+    let closed = facts(&sandbox, &[], &image);
+    assert_ne!(soft(&closed, "Max open files"), "100");
+    assert_ne!(closed.oom_score_adj, 321);
+    let options = ["--settings=trusted", "--rlimit=NOFILE=150:200"];
+    let opened = facts(&sandbox, &options, &image);
+    assert_eq!(soft(&opened, "Max core file size"), "1048576");
+    assert_eq!(soft(&opened, "Max open files"), "150");
+    assert_eq!(opened.oom_score_adj, 321);
+}
+
+#[test]
+fn an_ephemeral_machine_has_its_images_file() {
+    let sandbox = Sandbox::new();
+    let etc = Etc::new();
+    let image = sandbox.tiny("shortlived", &[]);
+    let file = format!("{image}.nspawn");
+    etc.write(&file, "[Exec]\nEnvironment=A=1\n");
+    assert_eq!(facts(&sandbox, &["-x"], &image).env["A"], "1");
+    etc.write(&file, "[Exec]\nEphemeral=yes\n");
+    let words = ["run", &image, "--", PROBE, "try", "create /kept"];
+    let _ = sandbox.nsrun(&words).success();
+    assert!(!sandbox.image_root().join(&image).join("kept").exists());
+}
+
+#[test]
 fn drop_ins_add_to_the_file_and_an_empty_value_takes_back() {
     let sandbox = Sandbox::new();
     let etc = Etc::new();
@@ -252,13 +308,14 @@ fn unknown_and_unsupported_keys_are_warned_of_and_the_rest_is_done() {
     let sandbox = Sandbox::new();
     let etc = Etc::new();
     let image = sandbox.tiny("warn", &[]);
-    let text = "[Exec]\nHostnam=a\nHostname=b\nPersonality=x86\n[X-Note]\nA=1\n[Netwrok]\nZone=a\n";
+    let text =
+        "[Exec]\nHostnam=a\nHostname=b\nSuppressSync=yes\n[X-Note]\nA=1\n[Netwrok]\nZone=a\n";
     let path = etc.write(&format!("{image}.nspawn"), text);
     let done = run(&sandbox, &[], &image).success();
     let path = path.display();
     for told in [
         format!("{path}:2: key Hostnam= is unknown and ignored (did you mean Hostname=?)"),
-        format!("{path}:4: Personality= is ignored"),
+        format!("{path}:4: SuppressSync= is ignored"),
         format!("{path}:7: section [Netwrok] is unknown and ignored (did you mean [Network]?)"),
     ] {
         assert!(done.stderr.contains(&told), "{told}; {done}");
@@ -351,7 +408,7 @@ fn config_shows_what_counts_and_where_it_is_from() {
     let name = sandbox.name("c");
     let file = etc.write(
         &format!("{name}.nspawn"),
-        "[Network]\nVirtualEthernet=no\n[Exec]\nHostname=a\nEnvironment=A=1\nPersonality=x86\n",
+        "[Network]\nVirtualEthernet=no\n[Exec]\nHostname=a\nEnvironment=A=1\nSuppressSync=yes\n",
     );
     let drop_in = etc.write(
         &format!("{name}.nspawn.d/x.conf"),
@@ -361,7 +418,7 @@ fn config_shows_what_counts_and_where_it_is_from() {
     let done = sandbox.nsrun(&["config", &name]).success();
     let expected = format!(
         "[Exec]\n# {file}:5\nEnvironment=A=1\n# {drop_in}:3\nEnvironment=B=2\n\
-         # {file}:6: ignored, nsrun does not set a personality\n#Personality=x86\n\
+         # {file}:6: ignored, nsrun lets the payload write to the disk when it likes\n#SuppressSync=yes\n\
          # {drop_in}:2\nHostname=b\n\n[Network]\n# {file}:2\nVirtualEthernet=no\n\n"
     );
     assert_eq!(done.stdout, expected);

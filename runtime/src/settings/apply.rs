@@ -1,5 +1,7 @@
 //! What settings change of a request.
 
+mod lists;
+
 use super::Merge;
 use super::model::Settings;
 use super::problem::Problem;
@@ -8,7 +10,8 @@ use super::values::Variable;
 use crate::caps::CapSet;
 use crate::error::{Error, Kind, Result};
 use crate::ownership::Ownership;
-use crate::plan::{Mode, Network, Request, ResolvConf};
+use crate::plan::tuning::Tuning;
+use crate::plan::{Changes, Mode, Network, Request, ResolvConf};
 
 /// Whose values win where both have one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,15 +31,13 @@ pub(super) fn apply(
     start_mode(settings, request).map_err(|text| contradiction(all, "Boot", text))?;
     network(settings, request, merge).map_err(|text| contradiction(all, "Private", text))?;
     environment(&settings.environment, request, winner);
-    if let Some(path) = &settings.working_directory {
-        request.workdir = Some(path.0.clone());
-    }
+    let workdir = settings.working_directory.as_ref();
+    set_some(&mut request.workdir, workdir.map(|path| path.0.clone()));
     request.add_capabilities = union(request.add_capabilities, &settings.capability);
     request.drop_capabilities = union(request.drop_capabilities, &settings.drop_capability);
     set(&mut request.no_new_privileges, settings.no_new_privileges);
-    if let Some(id) = &settings.machine_id {
-        request.uuid = Some(id.0.clone());
-    }
+    let id = settings.machine_id.as_ref();
+    set_some(&mut request.uuid, id.map(|id| id.0.clone()));
     set(&mut request.users, settings.private_users);
     let chown = settings.private_users_chown.map(|chown| match chown {
         true => Ownership::Chown,
@@ -46,10 +47,13 @@ pub(super) fn apply(
         &mut request.ownership,
         settings.private_users_ownership.or(chown),
     );
-    if let Some(name) = &settings.hostname {
-        request.hostname = Some(name.to_string());
-    }
+    let hostname = settings.hostname.as_ref();
+    set_some(&mut request.hostname, hostname.map(ToString::to_string));
     set(&mut request.read_only, settings.read_only);
+    set(&mut request.volatile, settings.volatile);
+    set(&mut request.changes, settings.ephemeral.map(changes));
+    lists::mounts(all, &mut request.mounts, winner);
+    tuning(settings, &mut request.tuning, winner);
     let unsupported = resolv_conf(settings, request);
     all.warnings.extend(ignored(all));
     if let Some(text) = unsupported {
@@ -57,6 +61,33 @@ pub(super) fn apply(
         all.warnings.extend(warning);
     }
     Ok(())
+}
+
+fn tuning(settings: &Settings, tuning: &mut Tuning, winner: Winner) {
+    set_some(&mut tuning.oom_score, settings.oom_score_adjust);
+    set_some(&mut tuning.personality, settings.personality);
+    set_some(&mut tuning.stop_signal, settings.kill_signal);
+    let cpus: Vec<String> = settings
+        .cpu_affinity
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    set_some(&mut tuning.cpus, cpus.join(",").parse().ok());
+    lists::limits(settings.limits.asked(), &mut tuning.limits, winner);
+}
+
+fn changes(ephemeral: bool) -> Changes {
+    if ephemeral {
+        Changes::InMemory
+    } else {
+        Changes::Kept
+    }
+}
+
+fn set_some<T>(place: &mut Option<T>, value: Option<T>) {
+    if value.is_some() {
+        *place = value;
+    }
 }
 
 fn set<T: Copy>(place: &mut T, value: Option<T>) {

@@ -90,6 +90,8 @@ pub struct Key {
     pub(super) group: Option<Group>,
     /// An option or argument replaces all lines, although lines add up.
     pub(super) whole: bool,
+    /// The option is for several keys, and its value says for which.
+    pub(super) shared: bool,
     pub(super) field: FieldOf,
 }
 
@@ -119,6 +121,7 @@ pub(super) const fn key(
         ignored: None,
         group: None,
         whole: false,
+        shared: false,
         field,
     }
 }
@@ -131,6 +134,11 @@ impl Key {
 
     pub(super) const fn whole(mut self) -> Self {
         self.whole = true;
+        self
+    }
+
+    pub(super) const fn shared(mut self) -> Self {
+        self.shared = true;
         self
     }
 

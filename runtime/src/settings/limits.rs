@@ -1,67 +1,74 @@
 //! Values of keys about limits and restrictions.
 
-use super::field::{Form, Item};
-use super::values::{invalid, one_of};
+use super::field::{Field, Form, Item};
+use super::values::invalid;
 use super::words;
 use crate::error::Result;
+use crate::plan::tuning::{AskedLimit, CpuList, OomScore, Personality};
 
-/// A resource limit: `SOFT[:HARD]`, `None` being infinity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ResourceLimit {
-    soft: Option<u64>,
-    hard: Option<u64>,
+/// `LimitCPU=` and the like: the value of `--rlimit=`, whose name the key says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct LimitOf {
+    resource: &'static str,
+    pub(super) limit: Option<AskedLimit>,
 }
 
-impl Form for ResourceLimit {
-    const WHAT: &'static str = "SOFT[:HARD], numbers or infinity";
-
-    fn parse(text: &str) -> Result<Self> {
-        let (soft, hard) = text.split_once(':').unwrap_or((text, text));
-        let both = amount(soft).zip(amount(hard));
-        let (soft, hard) = both
-            .ok_or_else(|| invalid("limit", text, "expected SOFT[:HARD], numbers or `infinity`"))?;
-        if soft.unwrap_or(u64::MAX) > hard.unwrap_or(u64::MAX) {
-            let rule = "the soft limit is above the hard one";
-            return Err(invalid("limit", text, rule));
+impl LimitOf {
+    pub(super) fn new(resource: &'static str) -> Self {
+        Self {
+            resource,
+            limit: None,
         }
-        Ok(Self { soft, hard })
     }
 }
 
-/// A number, K to E times a power of 1024.
-fn amount(text: &str) -> Option<Option<u64>> {
-    let text = text.trim();
-    if text == "infinity" {
-        return Some(None);
+impl Field for LimitOf {
+    fn assign(&mut self, text: &str) -> Result<()> {
+        self.limit = match text {
+            "" => None,
+            text => Some(format!("{}={text}", self.resource).parse()?),
+        };
+        Ok(())
     }
-    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
-    let unit = match &text[digits.len()..] {
-        "" => 0,
-        suffix => {
-            1 + ["K", "M", "G", "T", "P", "E"]
-                .iter()
-                .position(|u| *u == suffix)?
-        }
-    };
-    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let factor = 1024_u64.checked_pow(u32::try_from(unit).ok()?)?;
-    digits.parse::<u64>().ok()?.checked_mul(factor).map(Some)
-}
 
-/// `OOMScoreAdjust=`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct OomScore(i16);
+    fn clear(&mut self) {
+        self.limit = None;
+    }
+
+    fn is_set(&self) -> bool {
+        self.limit.is_some()
+    }
+
+    fn adds_up(&self) -> bool {
+        false
+    }
+
+    fn what(&self) -> &'static str {
+        "SOFT[:HARD], numbers or infinity"
+    }
+}
 
 impl Form for OomScore {
     const WHAT: &'static str = "-1000 to 1000";
 
     fn parse(text: &str) -> Result<Self> {
-        let number = text.parse().ok().filter(|n| (-1000..=1000).contains(n));
-        number
-            .map(Self)
-            .ok_or_else(|| invalid("score", text, "expected -1000 to 1000"))
+        text.parse()
+    }
+}
+
+impl Form for Personality {
+    const WHAT: &'static str = "architecture";
+
+    fn parse(text: &str) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl Item for CpuList {
+    const WHAT: &'static str = "numbers and ranges";
+
+    fn parse_line(text: &str) -> Result<Vec<Self>> {
+        text.parse().map(|list| vec![list])
     }
 }
 
@@ -77,30 +84,6 @@ impl Form for Delegated {
         number
             .map(Self)
             .ok_or_else(|| invalid("number of ranges", text, "expected 0 to 16"))
-    }
-}
-
-/// Processors, from first to last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Cpus {
-    first: u16,
-    last: u16,
-}
-
-impl Item for Cpus {
-    const WHAT: &'static str = "numbers and ranges";
-
-    fn parse_line(text: &str) -> Result<Vec<Self>> {
-        let words = text.split([',', ' ', '\t']).filter(|word| !word.is_empty());
-        words
-            .map(|word| {
-                let (first, last) = word.split_once('-').unwrap_or((word, word));
-                let both = first.parse().ok().zip(last.parse().ok());
-                both.filter(|(first, last)| first <= last && *last < 8192)
-                    .map(|(first, last)| Self { first, last })
-                    .ok_or_else(|| invalid("list of processors", word, "expected 0-3,5"))
-            })
-            .collect()
     }
 }
 
@@ -172,83 +155,21 @@ impl Item for Rule<Family> {
     }
 }
 
-/// Architectures by systemd's names.
-const ARCHITECTURES: [&str; 24] = [
-    "alpha",
-    "arc",
-    "arm",
-    "arm64",
-    "loongarch64",
-    "m68k",
-    "mips",
-    "mips-le",
-    "mips64",
-    "mips64-le",
-    "parisc",
-    "parisc64",
-    "ppc",
-    "ppc-le",
-    "ppc64",
-    "ppc64-le",
-    "riscv32",
-    "riscv64",
-    "s390",
-    "s390x",
-    "sparc",
-    "sparc64",
-    "x86",
-    "x86-64",
-];
-
-/// `Personality=`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Personality(&'static str);
-
-impl Form for Personality {
-    const WHAT: &'static str = "architecture";
-
-    fn parse(text: &str) -> Result<Self> {
-        one_of("architecture", text, &ARCHITECTURES).map(Self)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
     #[test]
-    fn limits_have_units_and_two_parts() {
-        let limit = |text| ResourceLimit::parse(text).unwrap();
-        let both = |soft, hard| ResourceLimit { soft, hard };
-        assert_eq!(limit("10"), both(Some(10), Some(10)));
-        assert_eq!(limit("1K:2M"), both(Some(1024), Some(2 << 20)));
-        assert_eq!(limit("8:infinity"), both(Some(8), None));
-        for text in [
-            "x",
-            "1:",
-            "2:1",
-            "infinity:1",
-            "-1",
-            "1KB",
-            "99999999999999999999",
-            "16E",
-        ] {
-            assert!(ResourceLimit::parse(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn scores_counts_and_processors_have_bounds() {
-        assert!(OomScore::parse("-1000").is_ok());
-        assert!(OomScore::parse("1001").is_err());
-        assert!(Delegated::parse("17").is_err());
-        let cpus = Cpus::parse_line("0-3, 5 7").unwrap();
-        let firsts: Vec<u16> = cpus.iter().map(|cpus| cpus.first).collect();
-        assert_eq!(firsts, [0, 5, 7]);
-        for text in ["3-1", "a", "-1", "0-99999", "8192"] {
-            assert!(Cpus::parse_line(text).is_err(), "{text}");
-        }
+    fn a_limits_name_is_the_keys() {
+        let mut limit = LimitOf::new("NOFILE");
+        limit.assign("10:infinity").unwrap();
+        let expected: AskedLimit = "NOFILE=10:infinity".parse().unwrap();
+        assert_eq!(limit.limit, Some(expected));
+        assert!(limit.assign("2:1").is_err());
+        assert_eq!(limit.limit, Some(expected));
+        limit.assign("").unwrap();
+        assert!(!limit.is_set());
     }
 
     #[test]
@@ -269,18 +190,12 @@ mod tests {
     proptest! {
         #[test]
         fn reading_never_panics(text in "\\PC{0,40}") {
-            let _ = ResourceLimit::parse(&text);
+            let _ = LimitOf::new("AS").assign(&text);
             let _ = OomScore::parse(&text);
-            let _ = Cpus::parse_line(&text);
+            let _ = CpuList::parse_line(&text);
+            let _ = Personality::parse(&text);
             let _ = Rule::<SystemCall>::parse_line(&text);
             let _ = Rule::<Family>::parse_line(&text);
-        }
-
-        #[test]
-        fn a_limit_that_is_accepted_has_its_parts_in_order(text in "[0-9]{1,3}[KMG]?(:[0-9]{1,3}[KMG]?)?") {
-            if let Ok(limit) = ResourceLimit::parse(&text) {
-                prop_assert!(limit.soft <= limit.hard);
-            }
         }
     }
 }

@@ -10,6 +10,7 @@ mod files;
 mod keys;
 mod limits;
 mod model;
+mod mounts;
 mod places;
 mod problem;
 mod read;
@@ -120,6 +121,9 @@ impl Choice {
                 .iter()
                 .any(|option| said.iter().any(|s| s == option))
         };
+        if key.shared {
+            return false;
+        }
         match (self.merge, key.group) {
             (Merge::ByGroup, Some(group)) => KEYS
                 .iter()

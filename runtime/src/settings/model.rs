@@ -1,16 +1,16 @@
 //! All that a settings file can say.
 
-use super::limits::{
-    Cpus, Delegated, Family, OomScore, Personality, ResourceLimit, Rule, SystemCall,
-};
+use super::limits::{Delegated, Family, LimitOf, Rule, SystemCall};
+use super::mounts::{Bind, Inaccessible, Overlay, Tmpfs};
 use super::places::{
-    Bind, BindUserShell, Interface, InterfacePair, LinkJournal, Overlay, Port, ResolvConfMode,
-    TimezoneMode, Tmpfs, Volatile, Zone,
+    BindUserShell, Interface, InterfacePair, LinkJournal, Port, ResolvConfMode, TimezoneMode, Zone,
 };
 use super::values::{InnerPath, MachineId, PivotRoot, UserName, Variable};
 use crate::caps::CapSet;
 use crate::name::MachineName;
 use crate::ownership::Ownership;
+use crate::plan::Volatile;
+use crate::plan::tuning::{AskedLimit, CpuList, OomScore, Personality};
 use crate::range::PrivateUsers;
 use crate::supervise::Signal;
 
@@ -39,7 +39,7 @@ pub(super) struct Settings {
     pub(super) restrict_address_families: Vec<Rule<Family>>,
     pub(super) limits: Limits,
     pub(super) oom_score_adjust: Option<OomScore>,
-    pub(super) cpu_affinity: Vec<Cpus>,
+    pub(super) cpu_affinity: Vec<CpuList>,
     pub(super) hostname: Option<MachineName>,
     pub(super) resolv_conf: Option<ResolvConfMode>,
     pub(super) timezone: Option<TimezoneMode>,
@@ -48,12 +48,12 @@ pub(super) struct Settings {
 
     pub(super) read_only: Option<bool>,
     pub(super) volatile: Option<Volatile>,
-    pub(super) bind: Vec<Bind>,
-    pub(super) bind_read_only: Vec<Bind>,
+    pub(super) bind: Vec<Bind<false>>,
+    pub(super) bind_read_only: Vec<Bind<true>>,
     pub(super) temporary_file_system: Vec<Tmpfs>,
-    pub(super) inaccessible: Vec<InnerPath>,
-    pub(super) overlay: Vec<Overlay>,
-    pub(super) overlay_read_only: Vec<Overlay>,
+    pub(super) inaccessible: Vec<Inaccessible>,
+    pub(super) overlay: Vec<Overlay<false>>,
+    pub(super) overlay_read_only: Vec<Overlay<true>>,
     pub(super) private_users_ownership: Option<Ownership>,
     pub(super) private_users_chown: Option<bool>,
     pub(super) bind_user: Vec<String>,
@@ -72,22 +72,70 @@ pub(super) struct Settings {
 }
 
 /// `LimitCPU=` and the like.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Limits {
-    pub(super) address_space: Option<ResourceLimit>,
-    pub(super) core: Option<ResourceLimit>,
-    pub(super) cpu: Option<ResourceLimit>,
-    pub(super) data: Option<ResourceLimit>,
-    pub(super) file_size: Option<ResourceLimit>,
-    pub(super) locks: Option<ResourceLimit>,
-    pub(super) memlock: Option<ResourceLimit>,
-    pub(super) msgqueue: Option<ResourceLimit>,
-    pub(super) nice: Option<ResourceLimit>,
-    pub(super) nofile: Option<ResourceLimit>,
-    pub(super) nproc: Option<ResourceLimit>,
-    pub(super) rss: Option<ResourceLimit>,
-    pub(super) rtprio: Option<ResourceLimit>,
-    pub(super) rttime: Option<ResourceLimit>,
-    pub(super) sigpending: Option<ResourceLimit>,
-    pub(super) stack: Option<ResourceLimit>,
+    pub(super) address_space: LimitOf,
+    pub(super) core: LimitOf,
+    pub(super) cpu: LimitOf,
+    pub(super) data: LimitOf,
+    pub(super) file_size: LimitOf,
+    pub(super) locks: LimitOf,
+    pub(super) memlock: LimitOf,
+    pub(super) msgqueue: LimitOf,
+    pub(super) nice: LimitOf,
+    pub(super) nofile: LimitOf,
+    pub(super) nproc: LimitOf,
+    pub(super) rss: LimitOf,
+    pub(super) rtprio: LimitOf,
+    pub(super) rttime: LimitOf,
+    pub(super) sigpending: LimitOf,
+    pub(super) stack: LimitOf,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            address_space: LimitOf::new("AS"),
+            core: LimitOf::new("CORE"),
+            cpu: LimitOf::new("CPU"),
+            data: LimitOf::new("DATA"),
+            file_size: LimitOf::new("FSIZE"),
+            locks: LimitOf::new("LOCKS"),
+            memlock: LimitOf::new("MEMLOCK"),
+            msgqueue: LimitOf::new("MSGQUEUE"),
+            nice: LimitOf::new("NICE"),
+            nofile: LimitOf::new("NOFILE"),
+            nproc: LimitOf::new("NPROC"),
+            rss: LimitOf::new("RSS"),
+            rtprio: LimitOf::new("RTPRIO"),
+            rttime: LimitOf::new("RTTIME"),
+            sigpending: LimitOf::new("SIGPENDING"),
+            stack: LimitOf::new("STACK"),
+        }
+    }
+}
+
+impl Limits {
+    /// Those that are set.
+    pub(super) fn asked(&self) -> Vec<AskedLimit> {
+        let all = [
+            &self.address_space,
+            &self.core,
+            &self.cpu,
+            &self.data,
+            &self.file_size,
+            &self.locks,
+            &self.memlock,
+            &self.msgqueue,
+            &self.nice,
+            &self.nofile,
+            &self.nproc,
+            &self.rss,
+            &self.rtprio,
+            &self.rttime,
+            &self.sigpending,
+            &self.stack,
+        ];
+        all.into_iter().filter_map(|limit| limit.limit).collect()
+    }
 }

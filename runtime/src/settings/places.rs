@@ -1,116 +1,9 @@
-//! Values of keys about mounts, networks and modes of integration.
+//! Values of keys about networks and modes of integration.
 
 use super::field::{Form, Item};
 use super::values::{absolute, invalid, one_of, truth};
-use super::words;
 use crate::error::Result;
-
-/// `Bind=`, `BindReadOnly=`: `SOURCE[:TARGET[:OPTIONS]]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Bind {
-    source: String,
-    target: String,
-    options: Vec<&'static str>,
-}
-
-const BIND_OPTIONS: [&str; 6] = [
-    "rbind",
-    "norbind",
-    "noidmap",
-    "idmap",
-    "rootidmap",
-    "owneridmap",
-];
-
-impl Item for Bind {
-    const WHAT: &'static str = "SOURCE[:TARGET[:OPTIONS]]";
-
-    fn parse_line(text: &str) -> Result<Vec<Self>> {
-        let parts = words::split_colons(text);
-        let [source, rest @ ..] = &parts[..] else {
-            return Err(invalid("bind", text, "expected SOURCE[:TARGET[:OPTIONS]]"));
-        };
-        let (target, options) = match rest {
-            [] => (source, ""),
-            [target] => (target, ""),
-            [target, options] => (target, &**options),
-            _ => return Err(invalid("bind", text, "it has more than three parts")),
-        };
-        let options: Result<Vec<&'static str>> = options
-            .split(',')
-            .filter(|word| !word.is_empty())
-            .map(|word| one_of("option of a bind", word, &BIND_OPTIONS))
-            .collect();
-        let source = if source.is_empty() {
-            String::new()
-        } else {
-            source_path(source)?
-        };
-        Ok(vec![Self {
-            source,
-            target: absolute(target)?,
-            options: options?,
-        }])
-    }
-}
-
-/// A path on the host or, after a `+`, in the image.
-fn source_path(text: &str) -> Result<String> {
-    match text.strip_prefix('+') {
-        Some(inside) => absolute(inside).map(|path| format!("+{path}")),
-        None => absolute(text),
-    }
-}
-
-/// `TemporaryFileSystem=`: `PATH[:OPTIONS]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Tmpfs {
-    target: String,
-    options: Option<String>,
-}
-
-impl Item for Tmpfs {
-    const WHAT: &'static str = "PATH[:OPTIONS]";
-
-    fn parse_line(text: &str) -> Result<Vec<Self>> {
-        let (target, options) = match &words::split_colons(text)[..] {
-            [target] => (absolute(target)?, None),
-            [target, options] => (absolute(target)?, Some(options.clone())),
-            _ => return Err(invalid("file system", text, "expected PATH[:OPTIONS]")),
-        };
-        Ok(vec![Self { target, options }])
-    }
-}
-
-/// `Overlay=`, `OverlayReadOnly=`: `LOWER…:UPPER:TARGET`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Overlay {
-    layers: Vec<String>,
-    target: String,
-}
-
-impl Item for Overlay {
-    const WHAT: &'static str = "LOWER[:LOWER…]:UPPER:TARGET";
-
-    fn parse_line(text: &str) -> Result<Vec<Self>> {
-        let parts = words::split_colons(text);
-        let [layers @ .., last] = &parts[..] else {
-            return Err(invalid("overlay", text, "expected LOWER:UPPER:TARGET"));
-        };
-        if layers.is_empty() {
-            return Err(invalid("overlay", text, "expected LOWER:UPPER:TARGET"));
-        }
-        let layer = |part: &String| match &**part {
-            "" => Ok(String::new()),
-            part => source_path(part),
-        };
-        let layers: Result<Vec<String>> = layers.iter().map(layer).collect();
-        Ok(vec![Self {
-            layers: layers?,
-            target: absolute(last)?,
-        }])
-    }
-}
+use crate::plan::Volatile;
 
 /// `BindUserShell=`: the user's own shell, none, or a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -283,16 +176,16 @@ impl Form for LinkJournal {
 }
 
 /// `Volatile=`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Volatile(pub(super) &'static str);
-
 impl Form for Volatile {
     const WHAT: &'static str = "no, yes, state or overlay";
 
     fn parse(text: &str) -> Result<Self> {
-        match truth(text) {
-            Some(all) => Ok(Self(if all { "yes" } else { "no" })),
-            None => one_of("mode", text, &["no", "yes", "state", "overlay"]).map(Self),
+        match (text, truth(text)) {
+            (_, Some(true)) => Ok(Self::Yes),
+            (_, Some(false)) => Ok(Self::No),
+            ("state", _) => Ok(Self::State),
+            ("overlay", _) => Ok(Self::Overlay),
+            _ => Err(invalid("mode", text, "expected no, yes, state or overlay")),
         }
     }
 }
@@ -301,36 +194,6 @@ impl Form for Volatile {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    #[test]
-    fn binds_have_up_to_three_parts() {
-        let bind = |text| Bind::parse_line(text).unwrap().remove(0);
-        let one = bind(r"/srv/a\:b");
-        assert_eq!((&*one.source, &*one.target), ("/srv/a:b", "/srv/a:b"));
-        let three = bind("+/etc:/mnt:norbind,idmap");
-        assert_eq!(three.source, "+/etc");
-        assert_eq!(three.options, ["norbind", "idmap"]);
-        assert_eq!(bind(":/var/lib/x").source, "");
-        for text in [
-            "srv",
-            "/a:b",
-            "/a:/b:nosuid",
-            "/a:/b:idmap:x",
-            ":",
-            "/a/../b",
-        ] {
-            assert!(Bind::parse_line(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn overlays_have_two_parts_at_least() {
-        let overlay = Overlay::parse_line("/a:/b::/c").unwrap().remove(0);
-        assert_eq!(overlay.layers, ["/a", "/b", ""]);
-        assert_eq!(overlay.target, "/c");
-        assert!(Overlay::parse_line("/a").is_err());
-        assert!(Overlay::parse_line("/a:/b:").is_err());
-    }
 
     #[test]
     fn ports_are_1_to_65535_of_two_protocols() {
@@ -357,7 +220,7 @@ mod tests {
     #[test]
     fn modes_that_are_booleans_too_take_their_words() {
         assert_eq!(LinkJournal::parse("on").unwrap(), LinkJournal("auto"));
-        assert_eq!(Volatile::parse("YES").unwrap(), Volatile("yes"));
+        assert_eq!(Volatile::parse("YES").unwrap(), Volatile::Yes);
         assert!(Volatile::parse("perhaps").is_err());
         assert!(ResolvConfMode::parse("copy").is_err());
     }
@@ -365,9 +228,6 @@ mod tests {
     proptest! {
         #[test]
         fn reading_never_panics(text in "\\PC{0,40}|[:/+,a-z\\\\]{0,30}") {
-            let _ = Bind::parse_line(&text);
-            let _ = Tmpfs::parse_line(&text);
-            let _ = Overlay::parse_line(&text);
             let _ = InterfacePair::parse_line(&text);
             let _ = Zone::parse(&text);
             let _ = Port::parse_line(&text);

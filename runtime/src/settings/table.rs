@@ -6,8 +6,6 @@ use super::keys::Section::{Exec, Files, Network};
 use super::keys::Trust::{Any, Forbids, Trusted};
 use super::keys::{Key, key};
 
-const LIMITS: &str = "the host's usual limits are in force";
-const MOUNTS: &str = "nsrun mounts nothing but the image and what a container needs";
 const USERS: &str = "nsrun lends no users of the host";
 const LINKS: &str = "nsrun makes one link, between host and machine";
 
@@ -18,7 +16,7 @@ pub static KEYS: &[Key] = &[
     key(Exec,    "Boot",                  &["boot"],                     Any,     |s| &mut s.boot).group(StartMode)
         .default("as the verb says"),
     key(Exec,    "Ephemeral",             &["ephemeral"],                Trusted, |s| &mut s.ephemeral)
-        .ignored("nsrun does not start from a copy: changes stay in the image"),
+        .default("no"),
     key(Exec,    "ProcessTwo",            &["pid1"],                     Any,     |s| &mut s.process_two).group(StartMode)
         .default("yes"),
     key(Exec,    "Parameters",            &["parameters", "command"],   Any,     |s| &mut s.parameters).group(StartMode).whole(),
@@ -36,9 +34,9 @@ pub static KEYS: &[Key] = &[
     key(Exec,    "NoNewPrivileges",       &["no-new-privileges"],        Any,     |s| &mut s.no_new_privileges)
         .default("no"),
     key(Exec,    "KillSignal",            &["kill-signal"],              Any,     |s| &mut s.kill_signal)
-        .ignored("nsrun stops systems by SIGRTMIN+3"),
+        .default("SIGRTMIN+3; with run the signal that came"),
     key(Exec,    "Personality",           &["personality"],              Any,     |s| &mut s.personality)
-        .ignored("nsrun does not set a personality"),
+        .default("the host's"),
     key(Exec,    "MachineID",             &["uuid"],                     Trusted, |s| &mut s.machine_id)
         .default("the image's, or a random one"),
     key(Exec,    "PrivateUsers",          &["private-users"],            Trusted, |s| &mut s.private_users).group(Users)
@@ -51,42 +49,25 @@ pub static KEYS: &[Key] = &[
         .ignored("nsrun's own filter is in force"),
     key(Exec,    "RestrictAddressFamilies", &["restrict-address-families"], Any,     |s| &mut s.restrict_address_families)
         .ignored("nsrun does not restrict address families"),
-    key(Exec,    "LimitCPU",              &["rlimit"],                   Trusted, |s| &mut s.limits.cpu)
-        .ignored(LIMITS),
-    key(Exec,    "LimitFSIZE",            &["rlimit"],                   Trusted, |s| &mut s.limits.file_size)
-        .ignored(LIMITS),
-    key(Exec,    "LimitDATA",             &["rlimit"],                   Trusted, |s| &mut s.limits.data)
-        .ignored(LIMITS),
-    key(Exec,    "LimitSTACK",            &["rlimit"],                   Trusted, |s| &mut s.limits.stack)
-        .ignored(LIMITS),
-    key(Exec,    "LimitCORE",             &["rlimit"],                   Trusted, |s| &mut s.limits.core)
-        .ignored(LIMITS),
-    key(Exec,    "LimitRSS",              &["rlimit"],                   Trusted, |s| &mut s.limits.rss)
-        .ignored(LIMITS),
-    key(Exec,    "LimitNOFILE",           &["rlimit"],                   Trusted, |s| &mut s.limits.nofile)
-        .ignored(LIMITS),
-    key(Exec,    "LimitAS",               &["rlimit"],                   Trusted, |s| &mut s.limits.address_space)
-        .ignored(LIMITS),
-    key(Exec,    "LimitNPROC",            &["rlimit"],                   Trusted, |s| &mut s.limits.nproc)
-        .ignored(LIMITS),
-    key(Exec,    "LimitMEMLOCK",          &["rlimit"],                   Trusted, |s| &mut s.limits.memlock)
-        .ignored(LIMITS),
-    key(Exec,    "LimitLOCKS",            &["rlimit"],                   Trusted, |s| &mut s.limits.locks)
-        .ignored(LIMITS),
-    key(Exec,    "LimitSIGPENDING",       &["rlimit"],                   Trusted, |s| &mut s.limits.sigpending)
-        .ignored(LIMITS),
-    key(Exec,    "LimitMSGQUEUE",         &["rlimit"],                   Trusted, |s| &mut s.limits.msgqueue)
-        .ignored(LIMITS),
-    key(Exec,    "LimitNICE",             &["rlimit"],                   Trusted, |s| &mut s.limits.nice)
-        .ignored(LIMITS),
-    key(Exec,    "LimitRTPRIO",           &["rlimit"],                   Trusted, |s| &mut s.limits.rtprio)
-        .ignored(LIMITS),
-    key(Exec,    "LimitRTTIME",           &["rlimit"],                   Trusted, |s| &mut s.limits.rttime)
-        .ignored(LIMITS),
-    key(Exec,    "OOMScoreAdjust",        &["oom-score-adjust"],         Trusted, |s| &mut s.oom_score_adjust)
-        .ignored("nsrun leaves the score as it is"),
-    key(Exec,    "CPUAffinity",           &["cpu-affinity"],             Trusted, |s| &mut s.cpu_affinity)
-        .ignored("nsrun does not bind machines to processors"),
+    key(Exec,    "LimitCPU",              &["rlimit"],                   Trusted, |s| &mut s.limits.cpu).shared(),
+    key(Exec,    "LimitFSIZE",            &["rlimit"],                   Trusted, |s| &mut s.limits.file_size).shared(),
+    key(Exec,    "LimitDATA",             &["rlimit"],                   Trusted, |s| &mut s.limits.data).shared(),
+    key(Exec,    "LimitSTACK",            &["rlimit"],                   Trusted, |s| &mut s.limits.stack).shared(),
+    key(Exec,    "LimitCORE",             &["rlimit"],                   Trusted, |s| &mut s.limits.core).shared(),
+    key(Exec,    "LimitRSS",              &["rlimit"],                   Trusted, |s| &mut s.limits.rss).shared(),
+    key(Exec,    "LimitNOFILE",           &["rlimit"],                   Trusted, |s| &mut s.limits.nofile).shared(),
+    key(Exec,    "LimitAS",               &["rlimit"],                   Trusted, |s| &mut s.limits.address_space).shared(),
+    key(Exec,    "LimitNPROC",            &["rlimit"],                   Trusted, |s| &mut s.limits.nproc).shared(),
+    key(Exec,    "LimitMEMLOCK",          &["rlimit"],                   Trusted, |s| &mut s.limits.memlock).shared(),
+    key(Exec,    "LimitLOCKS",            &["rlimit"],                   Trusted, |s| &mut s.limits.locks).shared(),
+    key(Exec,    "LimitSIGPENDING",       &["rlimit"],                   Trusted, |s| &mut s.limits.sigpending).shared(),
+    key(Exec,    "LimitMSGQUEUE",         &["rlimit"],                   Trusted, |s| &mut s.limits.msgqueue).shared(),
+    key(Exec,    "LimitNICE",             &["rlimit"],                   Trusted, |s| &mut s.limits.nice).shared(),
+    key(Exec,    "LimitRTPRIO",           &["rlimit"],                   Trusted, |s| &mut s.limits.rtprio).shared(),
+    key(Exec,    "LimitRTTIME",           &["rlimit"],                   Trusted, |s| &mut s.limits.rttime).shared(),
+    key(Exec,    "OOMScoreAdjust",        &["oom-score-adjust"],         Trusted, |s| &mut s.oom_score_adjust),
+    key(Exec,    "CPUAffinity",           &["cpu-affinity"],             Trusted, |s| &mut s.cpu_affinity).whole()
+        .default("all of the host's"),
     key(Exec,    "Hostname",              &["hostname"],                 Any,     |s| &mut s.hostname)
         .default("the machine's name"),
     key(Exec,    "ResolvConf",            &["resolv-conf"],              Any,     |s| &mut s.resolv_conf)
@@ -100,19 +81,13 @@ pub static KEYS: &[Key] = &[
     key(Files,   "ReadOnly",              &["read-only"],                Any,     |s| &mut s.read_only)
         .default("no"),
     key(Files,   "Volatile",              &["volatile"],                 Any,     |s| &mut s.volatile)
-        .ignored("nsrun does not throw changes away: they stay in the image"),
-    key(Files,   "Bind",                  &["bind"],                     Trusted, |s| &mut s.bind).group(Mounts)
-        .ignored(MOUNTS),
-    key(Files,   "BindReadOnly",          &["bind-ro"],                  Trusted, |s| &mut s.bind_read_only).group(Mounts)
-        .ignored(MOUNTS),
-    key(Files,   "TemporaryFileSystem",   &["tmpfs"],                    Trusted, |s| &mut s.temporary_file_system).group(Mounts)
-        .ignored(MOUNTS),
-    key(Files,   "Inaccessible",          &["inaccessible"],             Trusted, |s| &mut s.inaccessible).group(Mounts)
-        .ignored(MOUNTS),
-    key(Files,   "Overlay",               &["overlay"],                  Trusted, |s| &mut s.overlay).group(Mounts)
-        .ignored(MOUNTS),
-    key(Files,   "OverlayReadOnly",       &["overlay-ro"],               Trusted, |s| &mut s.overlay_read_only).group(Mounts)
-        .ignored(MOUNTS),
+        .default("no"),
+    key(Files,   "Bind",                  &["bind"],                     Trusted, |s| &mut s.bind).group(Mounts),
+    key(Files,   "BindReadOnly",          &["bind-ro"],                  Trusted, |s| &mut s.bind_read_only).group(Mounts),
+    key(Files,   "TemporaryFileSystem",   &["tmpfs"],                    Trusted, |s| &mut s.temporary_file_system).group(Mounts),
+    key(Files,   "Inaccessible",          &["inaccessible"],             Trusted, |s| &mut s.inaccessible).group(Mounts),
+    key(Files,   "Overlay",               &["overlay"],                  Trusted, |s| &mut s.overlay).group(Mounts),
+    key(Files,   "OverlayReadOnly",       &["overlay-ro"],               Trusted, |s| &mut s.overlay_read_only).group(Mounts),
     key(Files,   "PrivateUsersOwnership", &["private-users-ownership"],  Trusted, |s| &mut s.private_users_ownership).group(Users)
         .default("auto"),
     key(Files,   "PrivateUsersChown",     &["private-users-ownership"],  Trusted, |s| &mut s.private_users_chown).group(Users),

@@ -107,14 +107,6 @@ impl Form for InnerPath {
     }
 }
 
-impl Item for InnerPath {
-    const WHAT: &'static str = "absolute path";
-
-    fn parse_line(text: &str) -> Result<Vec<Self>> {
-        absolute(text).map(|path| vec![Self(path)])
-    }
-}
-
 pub(super) fn absolute(text: &str) -> Result<String> {
     if !text.starts_with('/') {
         return Err(invalid("path", text, "it must begin with /"));

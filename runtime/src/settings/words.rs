@@ -29,24 +29,6 @@ pub(super) fn split(text: &str) -> Result<Vec<String>, &'static str> {
     Ok(words)
 }
 
-/// Splits at colons; `\:` is a colon in a part, and `\\` a backslash.
-pub(super) fn split_colons(text: &str) -> Vec<String> {
-    let mut parts = vec![String::new()];
-    let mut last = 0;
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            ':' => {
-                parts.push(String::new());
-                last += 1;
-            }
-            '\\' => parts[last].push(chars.next_if(|c| matches!(c, ':' | '\\')).unwrap_or(c)),
-            _ => parts[last].push(c),
-        }
-    }
-    parts
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,19 +62,10 @@ mod tests {
         assert!(split("a\\").is_err());
     }
 
-    #[test]
-    fn colons_can_be_escaped() {
-        assert_eq!(split_colons(r"/a\:b:/c"), ["/a:b", "/c"]);
-        assert_eq!(split_colons(r"/a\\:/c\x"), [r"/a\", r"/c\x"]);
-        assert_eq!(split_colons("::"), ["", "", ""]);
-        assert_eq!(split_colons(""), [""]);
-    }
-
     proptest! {
         #[test]
         fn splitting_never_panics(text in "\\PC{0,80}") {
             let _ = split(&text);
-            prop_assert!(!split_colons(&text).is_empty());
         }
 
         #[test]

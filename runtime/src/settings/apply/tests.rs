@@ -1,6 +1,8 @@
 use std::path::Path;
 
 use super::*;
+use crate::plan::mounts::Mount;
+use crate::plan::tuning::AskedLimit;
 use crate::range::PrivateUsers;
 use crate::settings::{Choice, KEYS, Merge, Use};
 
@@ -66,7 +68,27 @@ const SAMPLES: &[(&str, &str)] = &[
     ("PrivateUsers", "no"),
     ("Hostname", "other"),
     ("ResolvConf", "copy-host"),
+    ("Limit", "3:4"),
     ("ReadOnly", "yes"),
+    ("KillSignal", "SIGTERM"),
+    (
+        "Personality",
+        if cfg!(target_arch = "x86_64") {
+            "x86"
+        } else {
+            "arm"
+        },
+    ),
+    ("OOMScoreAdjust", "100"),
+    ("CPUAffinity", "0"),
+    ("Ephemeral", "yes"),
+    ("Volatile", "state"),
+    ("Bind", "/srv"),
+    ("BindReadOnly", "/srv"),
+    ("TemporaryFileSystem", "/scratch"),
+    ("Inaccessible", "/srv"),
+    ("Overlay", "/a:/b"),
+    ("OverlayReadOnly", "/a:/b"),
     ("PrivateUsersOwnership", "map"),
     ("PrivateUsersChown", "yes"),
     ("Private", "no"),
@@ -76,7 +98,11 @@ const SAMPLES: &[(&str, &str)] = &[
 #[test]
 fn each_key_that_is_not_called_ignored_changes_the_request() {
     for key in KEYS.iter().filter(|key| key.ignored.is_none()) {
-        let sample = SAMPLES.iter().find(|(name, _)| *name == key.name);
+        let name = match key.name.starts_with("Limit") {
+            true => "Limit",
+            false => key.name,
+        };
+        let sample = SAMPLES.iter().find(|(sample, _)| *sample == name);
         let (_, value) = sample.unwrap_or_else(|| panic!("{key:?} has no sample"));
         let section = key.section.name();
         let mut text = format!("[{section}]\n{}={value}\n", key.name);
@@ -95,12 +121,12 @@ fn each_key_that_is_not_called_ignored_changes_the_request() {
 
 #[test]
 fn a_key_that_is_ignored_is_told_of_once_with_its_place() {
-    let mut all = read("[Files]\nBind=/a\nBind=/b\n[Exec]\nHostname=c\n");
+    let mut all = read("[Exec]\nHostname=c\n[Network]\nPort=1\nPort=2\n");
     let choice = Choice::default();
     choice.apply(&mut all, &[], &mut boot()).unwrap();
     let told: Vec<String> = all.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(told.len(), 1);
-    assert!(told[0].starts_with("/f:2: Bind= is ignored: "), "{told:?}");
+    assert!(told[0].starts_with("/f:4: Port= is ignored: "), "{told:?}");
 }
 
 #[test]
@@ -211,4 +237,44 @@ fn the_walkthroughs_two_lines_give_the_hosts_network_and_users() {
     let request = applied(text, boot(), Use::Yes);
     assert_eq!(request.network, Some(Network::Host));
     assert_eq!(request.users, PrivateUsers::No);
+}
+
+#[test]
+fn mounts_of_file_and_options_add_up_and_one_path_is_mounted_once() {
+    let mut request = boot();
+    request.mounts = vec![Mount::tmpfs("/srv").unwrap()];
+    let text = "[Files]\nBind=/a:/srv\nBindReadOnly=/b:/mnt\n";
+    let shown = |request: &Request| -> Vec<String> {
+        let mounts = request.mounts.iter();
+        mounts
+            .map(|mount| format!("{mount} ({})", mount.spelling))
+            .collect()
+    };
+    let with_options = applied(text, request.clone(), Use::Yes);
+    let expected = [
+        "tmpfs on /srv (--tmpfs=/srv)",
+        "/b on /mnt (/f:3: BindReadOnly=/b:/mnt)",
+    ];
+    assert_eq!(shown(&with_options), expected);
+    let overriding = applied(text, request, Use::Override);
+    let expected = [
+        "/a on /srv (/f:2: Bind=/a:/srv)",
+        "/b on /mnt (/f:3: BindReadOnly=/b:/mnt)",
+    ];
+    assert_eq!(shown(&overriding), expected);
+}
+
+#[test]
+fn a_limit_gives_way_to_an_option_for_the_same_resource() {
+    let mut request = boot();
+    let limit = |text: &str| text.parse::<AskedLimit>().unwrap();
+    request.tuning.limits = vec![limit("NOFILE=1")];
+    let text = "[Exec]\nLimitNOFILE=2\nLimitCORE=3\nCPUAffinity=0-1\nCPUAffinity=3\n";
+    let said = vec!["rlimit".to_owned()];
+    let mut all = read(text);
+    Choice::default()
+        .apply(&mut all, &said, &mut request)
+        .unwrap();
+    assert_eq!(request.tuning.limits, [limit("NOFILE=1"), limit("CORE=3")]);
+    assert_eq!(request.tuning.cpus.unwrap().numbers(), [0, 1, 3]);
 }

@@ -1,0 +1,60 @@
+//! Lists to which files and options contribute, and in which two entries may be about one thing.
+
+use super::Winner;
+use crate::plan::mounts::Mount;
+use crate::plan::tuning::AskedLimit;
+use crate::settings::read::{Collected, Line};
+
+/// Of two mounts on one path the winner's is made.
+pub(super) fn mounts(all: &Collected, options: &mut Vec<Mount>, winner: Winner) {
+    let settings = &all.settings;
+    let lists = [
+        list("Bind", &settings.bind),
+        list("BindReadOnly", &settings.bind_read_only),
+        list("TemporaryFileSystem", &settings.temporary_file_system),
+        list("Inaccessible", &settings.inaccessible),
+        list("Overlay", &settings.overlay),
+        list("OverlayReadOnly", &settings.overlay_read_only),
+    ];
+    let of_file = lists.into_iter().flatten();
+    let of_file = of_file.map(|(key, mount)| named(all, key, mount)).collect();
+    combine(options, of_file, winner, |a, b| a.target == b.target);
+}
+
+/// Of two limits of one resource the winner's is set.
+pub(super) fn limits(of_file: Vec<AskedLimit>, options: &mut Vec<AskedLimit>, winner: Winner) {
+    combine(options, of_file, winner, |a, b| a.resource == b.resource);
+}
+
+/// Adds a file's entries to those of options. Of two that are about the same thing the loser's goes.
+fn combine<T>(
+    options: &mut Vec<T>,
+    mut of_file: Vec<T>,
+    winner: Winner,
+    same: impl Fn(&T, &T) -> bool,
+) {
+    let has = |list: &[T], entry: &T| list.iter().any(|other| same(other, entry));
+    match winner {
+        Winner::CommandLine => of_file.retain(|entry| !has(options, entry)),
+        Winner::File => options.retain(|entry| !has(&of_file, entry)),
+    }
+    options.append(&mut of_file);
+}
+
+type Keyed<'a> = Vec<(&'static str, &'a Mount)>;
+
+fn list<'a, T: AsRef<Mount>>(key: &'static str, values: &'a [T]) -> Keyed<'a> {
+    values.iter().map(|value| (key, value.as_ref())).collect()
+}
+
+/// The mount, spelled for messages as in its file.
+fn named(all: &Collected, key: &str, mount: &Mount) -> Mount {
+    let (_, value) = mount.spelling.split_once('=').unwrap_or_default();
+    let is_its =
+        |line: &&Line| line.key.name == key && *value == *line.value.escape_debug().to_string();
+    let mut mount = mount.clone();
+    if let Some(line) = all.lines.iter().find(is_its) {
+        mount.spelling = format!("{}: {key}={value}", line.place);
+    }
+    mount
+}
