@@ -73,7 +73,7 @@ pub static KEYS: &[Key] = &[
     key(Exec,    "ResolvConf",            &["resolv-conf"],              Any,     |s| &mut s.resolv_conf)
         .default("auto"),
     key(Exec,    "Timezone",              &["timezone"],                 Any,     |s| &mut s.timezone)
-        .ignored("nsrun links the host's time zone if the image knows it"),
+        .default("auto"),
     key(Exec,    "LinkJournal",           &["link-journal"],             Trusted, |s| &mut s.link_journal)
         .ignored("nsrun links no journals"),
     key(Exec,    "SuppressSync",          &["suppress-sync"],            Any,     |s| &mut s.suppress_sync)

@@ -69,6 +69,7 @@ const SAMPLES: &[(&str, &str)] = &[
     ("Hostname", "other"),
     ("ResolvConf", "copy-host"),
     ("Limit", "3:4"),
+    ("Timezone", "off"),
     ("ReadOnly", "yes"),
     ("KillSignal", "SIGTERM"),
     (
