@@ -235,6 +235,38 @@ fn limits_and_scores_come_from_the_administrators_file_alone() {
 }
 
 #[test]
+fn a_system_from_the_hosts_store_with_a_dozen_binds_starts_by_its_file() {
+    let sandbox = Sandbox::new();
+    let etc = Etc::new();
+    let image = sandbox.tiny("store", &["notify READY=1"]);
+    let store = sandbox.dir().join("store");
+    let mut text = format!(
+        "{WALKTHROUGH}\n[Files]\nBindReadOnly={}:/nix/store\n",
+        store.display()
+    );
+    for number in 0..12 {
+        write(&store.join(format!("{number}/file")), "shared");
+        let source = store.join(number.to_string());
+        text.push_str(&format!(
+            "Bind={}:/var/lib/shared/{number}\n",
+            source.display()
+        ));
+    }
+    text.push_str("Bind=/dev/zero:/dev/shared-zero\n");
+    etc.write(&format!("{image}.nspawn"), &text);
+    let machine = sandbox.boot(&image).up();
+    let inside = booted_facts(&machine);
+    assert!(has_hosts_network(&inside) && has_hosts_users(&inside));
+    assert!(inside.mount("/nix/store").must("find the store").has("ro"));
+    for number in 0..12 {
+        let mount = inside.mount(&format!("/var/lib/shared/{number}"));
+        assert!(mount.must("find a bind").has("rw"));
+    }
+    assert_eq!(inside.devices["shared-zero"].number, (1, 5));
+    let _ = end(machine);
+}
+
+#[test]
 fn an_ephemeral_machine_has_its_images_file() {
     let sandbox = Sandbox::new();
     let etc = Etc::new();
