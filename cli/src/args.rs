@@ -20,6 +20,7 @@ use crate::cmd::list::ListArgs;
 use crate::cmd::login::{LoginArgs, ShellArgs};
 use crate::cmd::logs::LogsArgs;
 use crate::cmd::man::ManArgs;
+use crate::cmd::pull::PullArgs;
 use crate::cmd::run::RunArgs;
 use crate::cmd::status::StatusArgs;
 use crate::cmd::stop::StopArgs;
@@ -69,6 +70,9 @@ pub enum Command {
     Import(ImportArgs),
     /// Make an image from a directory
     ImportFs(ImportFsArgs),
+    /// Make an image from a tar archive on a server
+    #[command(visible_alias = "pull-tar")]
+    Pull(PullArgs),
     /// Boot an image in the foreground
     Boot(BootArgs),
     /// Boot an image in the background

@@ -279,3 +279,52 @@ fn a_real_system_logs_in_through_the_console() {
     let _ = console.expect("has ended");
     assert_eq!(console.wait(patience(30)), 0);
 }
+
+fn starts(sandbox: &Sandbox, name: &str) -> usize {
+    let log = sandbox.nsrun(&["logs", name]);
+    log.stdout.matches("begun").count()
+}
+
+#[test]
+fn what_fails_is_started_again_until_it_is_stopped() {
+    let sandbox = Sandbox::new();
+    let image = sandbox.tiny("again", &["print begun", READY, "exit 7"]);
+    let words = ["start", "--restart=on-failure", &image];
+    let _ = sandbox.nsrun(&words).success();
+    wait_until(patience(20), "the third start", || {
+        (starts(&sandbox, &image) >= 3).then_some(())
+    });
+    let _ = sandbox.nsrun(&["stop", &image]).success();
+    let _ = sandbox.nsrun(&["is-running", &image]).expect_status(3);
+}
+
+#[test]
+fn an_orderly_end_is_no_failure_but_always_is_always() {
+    let sandbox = Sandbox::new();
+    let image = sandbox.tiny("end", &["print begun", READY, "poweroff"]);
+    let start = |policy: &str| {
+        let policy = format!("--restart={policy}");
+        let _ = sandbox.nsrun(&["start", &policy, &image]).success();
+    };
+    start("on-failure");
+    wait_until(patience(20), "its end", || {
+        state(&sandbox, &image).is_empty().then_some(())
+    });
+    assert_eq!(starts(&sandbox, &image), 1);
+    start("always");
+    wait_until(patience(20), "the third start", || {
+        (starts(&sandbox, &image) >= 3).then_some(())
+    });
+    let _ = sandbox.nsrun(&["stop", "--kill", &image]).success();
+    let _ = sandbox.nsrun(&["is-running", &image]).expect_status(3);
+}
+
+#[test]
+fn a_machine_that_is_terminated_stays_so() {
+    let sandbox = Sandbox::new();
+    let image = sandbox.tiny("gone", &[READY]);
+    let words = ["start", "--restart=always", "--wait=ready", &image];
+    let _ = sandbox.nsrun(&words).success();
+    let _ = sandbox.nsrun(&["terminate", &image]).success();
+    let _ = sandbox.nsrun(&["is-running", &image]).expect_status(3);
+}

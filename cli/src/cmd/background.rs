@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use nsrun_runtime::Result;
-use nsrun_runtime::machine::{Started, Until, start_in_background};
+use nsrun_runtime::machine::{Restart, Started, Until, start_in_background};
 use nsrun_runtime::plan::Mode;
 
 use super::machine_args::MachineArgs;
@@ -33,6 +34,10 @@ pub struct StartArgs {
         value_parser = clap::value_parser!(u64).range(1..=super::stop::LONGEST))]
     timeout: u64,
 
+    /// Start the machine again if it ends, and nobody has asked it to
+    #[arg(long, value_name = "POLICY", default_value = "no", value_parser = policies())]
+    restart: Restart,
+
     /// Arguments for init; NAME=VALUE goes to its environment unless NAME has a dot
     #[arg(value_name = "PARAMETER", last = true)]
     parameters: Vec<String>,
@@ -47,6 +52,15 @@ enum When {
     Ready,
 }
 
+fn policies() -> impl TypedValueParser<Value = Restart> {
+    PossibleValuesParser::new(Restart::ALL.map(Restart::word)).try_map(|word| {
+        let found = Restart::ALL
+            .into_iter()
+            .find(|policy| policy.word() == word);
+        found.ok_or("no such policy")
+    })
+}
+
 /// Starts a supervisor and waits for its machine; in the supervisor, runs the machine.
 pub fn run(args: &StartArgs, globals: &Globals) -> Result<ExitCode> {
     let mode = Mode::Boot {
@@ -54,7 +68,7 @@ pub fn run(args: &StartArgs, globals: &Globals) -> Result<ExitCode> {
         parameters: args.parameters.clone(),
     };
     if globals.supervise || args.machine.dry_run {
-        return start::run(&args.machine, mode, globals);
+        return start::run_in(&args.machine, mode, None, args.restart, globals);
     }
     let name = args.machine.request(mode, globals)?.machine;
     let until = match args.wait {

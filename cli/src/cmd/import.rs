@@ -25,15 +25,7 @@ pub(crate) struct ImportArgs {
     name: Option<String>,
 
     #[command(flatten)]
-    limits: LimitArgs,
-
-    /// Refuse more than N bytes for each byte of the archive, after the first 100 MiB
-    #[arg(long, value_name = "N", default_value_t = Limits::default().ratio)]
-    max_ratio: u64,
-
-    /// Decode xz in at most SIZE bytes of memory
-    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = parse_size)]
-    xz_memory: u64,
+    limits: ArchiveArgs,
 }
 
 #[derive(clap::Args, Debug)]
@@ -47,6 +39,35 @@ pub(crate) struct ImportFsArgs {
 
     #[command(flatten)]
     limits: LimitArgs,
+}
+
+// Limits of archives.
+#[derive(clap::Args, Debug)]
+pub(super) struct ArchiveArgs {
+    #[command(flatten)]
+    limits: LimitArgs,
+
+    /// Refuse more than N bytes for each byte of the archive, after the first 100 MiB
+    #[arg(long, value_name = "N", default_value_t = Limits::default().ratio)]
+    max_ratio: u64,
+
+    /// Decode xz in at most SIZE bytes of memory
+    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = parse_size)]
+    xz_memory: u64,
+}
+
+impl ArchiveArgs {
+    pub(super) fn limits(&self) -> Limits {
+        Limits {
+            ratio: self.max_ratio,
+            xz_memory: self.xz_memory,
+            ..self.limits.limits()
+        }
+    }
+
+    pub(super) fn sync(&self) -> bool {
+        !self.limits.no_sync
+    }
 }
 
 // Limits that archives and directories share.
@@ -100,12 +121,8 @@ pub(crate) fn run(args: &ImportArgs, globals: &Globals) -> Result<()> {
     let request = Request {
         name,
         source,
-        limits: Limits {
-            ratio: args.max_ratio,
-            xz_memory: args.xz_memory,
-            ..args.limits.limits()
-        },
-        sync: !args.limits.no_sync,
+        limits: args.limits.limits(),
+        sync: args.limits.sync(),
     };
     carry_out(&request, notice, globals)
 }
@@ -126,21 +143,31 @@ pub(crate) fn run_fs(args: &ImportFsArgs, globals: &Globals) -> Result<()> {
 }
 
 fn carry_out(request: &Request, notice: Option<String>, globals: &Globals) -> Result<()> {
-    if let Some(notice) = notice.filter(|_| !globals.quiet) {
-        report::note(notice);
-    }
+    tell_name(notice, globals);
     let mut progress = Progress::of_import(&request.name, globals.quiet);
     let report = import::import(&globals.dirs, request, &mut progress)?;
     progress.finish();
+    tell(&report, globals)
+}
+
+/// Tells how an image is called, if that is not what its source suggests.
+pub(super) fn tell_name(notice: Option<String>, globals: &Globals) {
+    if let Some(notice) = notice.filter(|_| !globals.quiet) {
+        report::note(notice);
+    }
+}
+
+/// Tells what was imported.
+pub(super) fn tell(report: &Report, globals: &Globals) -> Result<()> {
     if !globals.quiet {
         for warning in &report.warnings {
             report::note(format_args!("warning: {warning}"));
         }
     }
     if globals.json {
-        report::json(&report)?;
+        report::json(report)?;
     } else if !globals.quiet {
-        report::line(format_args!("{}", summary(&report)));
+        report::line(format_args!("{}", summary(report)));
     }
     Ok(())
 }
@@ -155,13 +182,13 @@ fn summary(report: &Report) -> String {
 
 /// The name that an image gets.
 #[derive(Debug)]
-struct Named {
-    name: MachineName,
+pub(super) struct Named {
+    pub(super) name: MachineName,
     /// What to tell the user if it is not the one that the source suggests.
-    notice: Option<String>,
+    pub(super) notice: Option<String>,
 }
 
-fn name(source: &Path, given: Option<&str>, verb: &str) -> Result<Named> {
+pub(super) fn name(source: &Path, given: Option<&str>, verb: &str) -> Result<Named> {
     match given {
         Some(name) => Ok(Named {
             name: name.parse()?,

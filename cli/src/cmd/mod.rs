@@ -21,6 +21,7 @@ pub mod machine_args;
 pub mod man;
 pub mod mount_args;
 pub mod process_args;
+pub mod pull;
 pub mod run;
 pub mod settings_args;
 mod start;
@@ -63,6 +64,7 @@ fn carry_out(command: &Command, globals: &Globals) -> Result<ExitCode> {
         Command::ImageStatus(args) => images::status(args, globals),
         Command::Clone(args) => clone::run(args, globals),
         Command::Export(args) => export::run(args, globals),
+        Command::Pull(args) => pull::run(args, globals),
         Command::Remove(args) => change_images::remove(args, globals),
         Command::Rename(args) => change_images::rename(args, globals),
         Command::ReadOnly(args) => change_images::read_only(args, globals),

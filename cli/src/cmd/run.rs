@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use nsrun_runtime::Result;
+use nsrun_runtime::machine::Restart;
 use nsrun_runtime::plan::Mode;
 
 use super::machine_args::MachineArgs;
@@ -34,5 +35,11 @@ pub fn run(args: &RunArgs, globals: &Globals) -> Result<ExitCode> {
         command: args.command.clone(),
         as_pid1: args.pid1,
     };
-    start::run_in(&args.machine, mode, args.workdir.clone(), globals)
+    start::run_in(
+        &args.machine,
+        mode,
+        args.workdir.clone(),
+        Restart::No,
+        globals,
+    )
 }

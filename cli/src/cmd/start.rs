@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use nsrun_runtime::Result;
-use nsrun_runtime::machine::{self, Event, Explanation, StartOptions};
+use nsrun_runtime::machine::{self, Event, Explanation, Restart, StartOptions};
 use nsrun_runtime::plan::Mode;
 use nsrun_runtime::settings::Line;
 use serde::Serialize;
@@ -18,14 +18,15 @@ use crate::settings;
 
 /// Starts a payload in the root directory.
 pub fn run(args: &Said<MachineArgs>, mode: Mode, globals: &Globals) -> Result<ExitCode> {
-    run_in(args, mode, None, globals)
+    run_in(args, mode, None, Restart::No, globals)
 }
 
-/// Starts a payload in the given directory.
+/// Starts a payload in the given directory, and again as `restart` says.
 pub fn run_in(
     args: &Said<MachineArgs>,
     mode: Mode,
     workdir: Option<String>,
+    restart: Restart,
     globals: &Globals,
 ) -> Result<ExitCode> {
     let mut request = args.request(mode, globals)?;
@@ -38,6 +39,7 @@ pub fn run_in(
     let options = StartOptions {
         allow_unsafe_root: args.allow_unsafe_root,
         background: globals.supervise,
+        restart,
     };
     let mut progress = None;
     let outcome = machine::start(&request, &globals.dirs, options, &mut |event| match event {

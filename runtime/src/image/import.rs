@@ -116,27 +116,50 @@ pub fn import(dirs: &Dirs, request: &Request, progress: &mut dyn Progress) -> Re
 }
 
 fn carry_out(dirs: &Dirs, request: &Request, progress: &mut dyn Progress) -> Result<Report> {
+    let (file, total) = open(&request.source)?;
+    let order = Order {
+        name: &request.name,
+        source: request.source.absolute(),
+        sync: request.sync,
+    };
+    let limits = request.limits.clone();
+    let advanced = |read| progress.advanced(read, total);
+    make(dirs, &order, |staging| match request.source {
+        Source::Directory(_) => worker::run(&Copy { from: file, limits }, staging, advanced),
+        _ => worker::run(&Archive { file, limits }, staging, advanced),
+    })
+}
+
+/// An image to be made, wherever its files come from.
+pub(super) struct Order<'a> {
+    pub(super) name: &'a MachineName,
+    /// In words.
+    pub(super) source: String,
+    /// Wait until it is on disk.
+    pub(super) sync: bool,
+}
+
+/// Makes an image of what `unpack` puts into its directory, all or nothing.
+pub(super) fn make(
+    dirs: &Dirs,
+    order: &Order<'_>,
+    unpack: impl FnOnce(&Staging<'_>) -> Result<Summary>,
+) -> Result<Report> {
     if !rustix::process::geteuid().is_root() {
         return Err(Error::new(Kind::HostLacks, "importing needs root"));
     }
-    let name = &request.name;
-    let (file, total) = open(&request.source)?;
+    let name = order.name;
     let root = ImageRoot::open(dirs.image_root())?;
     sweep(dirs)?;
     metadata::prepare(dirs)?;
     // Made first and dropped last: its lock file tells a sweep that the name's may be stale.
     let staging = Staging::new(&root, name.as_str())?;
     let _name_lock = claim_file(&root, name.as_str())?;
-    let advanced = |read| progress.advanced(read, total);
-    let limits = request.limits.clone();
-    let summary = match request.source {
-        Source::Directory(_) => worker::run(&Copy { from: file, limits }, &staging, advanced),
-        _ => worker::run(&Archive { file, limits }, &staging, advanced),
-    }?;
+    let summary = unpack(&staging)?;
     let top = single_top(staging.dir()).cannot(|| "look for a single top directory")?;
     let identity = finish_root(&staging, top.as_deref()).cannot(|| "look at the image")?;
-    metadata::write(dirs, name, &describe(request, &summary, identity))?;
-    staging.publish(name.as_str(), top.as_deref(), request.sync)?;
+    metadata::write(dirs, name, &describe(order, &summary, identity))?;
+    staging.publish(name.as_str(), top.as_deref(), order.sync)?;
     Ok(report(name, &root, summary))
 }
 
@@ -184,10 +207,10 @@ fn finish_root(staging: &Staging<'_>, top: Option<&OsStr>) -> io::Result<Identit
     Identity::of(top.as_fd())
 }
 
-fn describe(request: &Request, summary: &Summary, identity: Identity) -> Metadata {
+fn describe(order: &Order<'_>, summary: &Summary, identity: Identity) -> Metadata {
     Metadata {
         identity,
-        source: request.source.absolute(),
+        source: order.source.clone(),
         compression: summary.compression,
         sha256: summary.sha256.clone(),
         archive_bytes: summary.read,

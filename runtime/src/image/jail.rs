@@ -3,6 +3,7 @@
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use nix::sched::{CloneFlags, unshare};
+use nix::unistd::{Gid, Uid};
 use rustix::fs::{CWD, Mode, OFlags, open};
 use rustix::mount::{
     MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount_change,
@@ -31,6 +32,10 @@ const KEPT: CapabilitySet = CapabilitySet::CHOWN
 
 /// Most open files: two for each level of a tree being copied, and some.
 const OPEN_FILES: u64 = 4096;
+
+/// The kernel's overflow ids, which own nothing.
+const USER: Uid = Uid::from_raw(65_534);
+const GROUP: Gid = Gid::from_raw(65_534);
 
 /// Dies with the parent, from now on. Call it first.
 pub(super) fn tie_to_parent(parent: Pid) -> Result<()> {
@@ -65,6 +70,22 @@ pub(super) fn enter(dir: BorrowedFd<'_>, keep: &[BorrowedFd<'_>], memory: u64) -
         .install()
         .cannot(|| "filter the unpacking's system calls")?;
     Ok(root)
+}
+
+/// Detaches this process from the terminal and closes all descriptors but `keep`.
+pub(super) fn keep_only(keep: &[BorrowedFd<'_>]) -> Result<()> {
+    silence().cannot(|| "detach the transfer from the terminal")?;
+    close_all_but(keep).cannot(|| "close inherited files")
+}
+
+/// Makes this process one of the user `nobody`, for good.
+pub(super) fn become_nobody() -> Result<()> {
+    let what = || "give up privileges";
+    nix::unistd::setgroups(&[]).cannot(what)?;
+    nix::unistd::setresgid(GROUP, GROUP, GROUP).cannot(what)?;
+    nix::unistd::setresuid(USER, USER, USER).cannot(what)?;
+    set_no_new_privs(true).cannot(what)?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).cannot(what)
 }
 
 /// A subverted process shall not write to, or push input into, the user's terminal.

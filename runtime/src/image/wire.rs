@@ -1,4 +1,4 @@
-//! What the unpacking process tells its parent, one datagram each.
+//! What the processes that unpack and fetch tell their parent, one datagram each.
 //!
 //! The parent trusts none of it further than its type: the sender reads hostile archives.
 
@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair,
 };
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::report::{Counts, Warning};
@@ -55,15 +56,21 @@ pub(super) enum Failure {
     BadInput,
 }
 
+impl Failure {
+    pub(super) fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::BadInput => Self::BadInput,
+            Kind::HostLacks => Self::HostLacks,
+            _ => Self::Failed,
+        }
+    }
+}
+
 impl Message {
     /// An error on its way to the parent.
     pub(super) fn failed(error: &Error) -> Self {
         Self::Failed {
-            kind: match error.kind() {
-                Kind::BadInput => Failure::BadInput,
-                Kind::HostLacks => Failure::HostLacks,
-                _ => Failure::Failed,
-            },
+            kind: Failure::of(error.kind()),
             what: error.to_string(),
             hint: error.advice().map(str::to_owned),
         }
@@ -111,7 +118,7 @@ pub(super) fn pair() -> io::Result<(Sender, Receiver)> {
 
 impl Sender {
     /// Sends a message; a parent that is gone is no error, this process goes with it.
-    pub(super) fn send(&self, message: &Message) {
+    pub(super) fn send(&self, message: &impl Serialize) {
         let Ok(bytes) = serde_json::to_vec(message) else {
             return;
         };
@@ -125,10 +132,18 @@ impl Sender {
 
 impl Receiver {
     /// The next message; `None` when the child has closed its end.
-    pub(super) fn receive(&self) -> io::Result<Option<Message>> {
+    pub(super) fn receive<M: DeserializeOwned>(&self) -> io::Result<Option<M>> {
+        self.receive_with(RecvFlags::empty())
+    }
+
+    /// The same without waiting for one: that there is none yet is an error.
+    pub(super) fn try_receive<M: DeserializeOwned>(&self) -> io::Result<Option<M>> {
+        self.receive_with(RecvFlags::DONTWAIT)
+    }
+
+    fn receive_with<M: DeserializeOwned>(&self, how: RecvFlags) -> io::Result<Option<M>> {
         let mut buffer = vec![0; MAX];
-        let (length, _) =
-            rustix::io::retry_on_intr(|| recv(&self.0, &mut buffer[..], RecvFlags::empty()))?;
+        let (length, _) = rustix::io::retry_on_intr(|| recv(&self.0, &mut buffer[..], how))?;
         if length == 0 {
             return Ok(None);
         }
@@ -161,14 +176,14 @@ mod tests {
             (error.to_string().as_str(), error.advice()),
             ("bad", Some("do"))
         );
-        assert_eq!(receiver.receive().unwrap(), None);
+        assert_eq!(receiver.receive::<Message>().unwrap(), None);
     }
 
     #[test]
     fn what_is_no_message_is_an_error() {
         let (sender, receiver) = pair().unwrap();
         send(&sender.0, b"{\"launch\":1}", SendFlags::empty()).unwrap();
-        assert!(receiver.receive().is_err());
+        assert!(receiver.receive::<Message>().is_err());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::background;
 use super::explain::{Prepared, prepare};
 use super::host::Cgroups;
 use super::owners;
+use super::restart::{Restart, Waits};
 use super::root;
 use super::run::Machine;
 use super::scratch;
@@ -19,7 +20,7 @@ use crate::ownership::Ownership;
 use crate::plan::{Changes, Console, Plan, Request};
 use crate::range::{PrivateUsers, Range};
 use crate::state::{Claim, Identity, Incarnation, Item, Record, Since, Store};
-use crate::supervise::{ConsoleMode, Hub, Outcome, Session};
+use crate::supervise::{Cause, ConsoleMode, Hub, Outcome, Session};
 
 /// How long the processes of an ended machine may take to disappear.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -31,6 +32,8 @@ pub struct StartOptions {
     pub allow_unsafe_root: bool,
     /// The machine has no terminal: its console is served, and logged.
     pub background: bool,
+    /// What becomes of a machine that ends by itself.
+    pub restart: Restart,
 }
 
 /// What the caller is told while a machine starts.
@@ -113,13 +116,20 @@ pub fn start(
         scope,
         record,
     };
-    to_the_end(machine, &mut session)
+    to_the_end(machine, &mut session, Waits::new(options.restart))
 }
 
-fn to_the_end(mut machine: Machine<'_>, session: &mut Session) -> Result<Outcome> {
+fn to_the_end(
+    mut machine: Machine<'_>,
+    session: &mut Session,
+    mut waits: Waits,
+) -> Result<Outcome> {
     loop {
+        let begun = Instant::now();
         let outcome = machine.run(session)?;
-        if !outcome.wants_reboot() || session.stop_requested() {
+        let wait = waits.after(&outcome, begun.elapsed());
+        let again = wait.is_some_and(|wait| outcome.cause == Cause::Payload && session.rests(wait));
+        if !again {
             machine.end(Instant::now() + PATIENCE)?;
             return Ok(outcome);
         }

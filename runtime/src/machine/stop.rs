@@ -99,6 +99,8 @@ pub(super) fn resume(machine: &Machine, cgroups: &Cgroups) -> Result<()> {
 
 /// Needs no answer from the supervisor, which may be stopped itself.
 fn kill(machine: &Machine, cgroups: &Cgroups) -> Result<()> {
+    // But one that would start the machine again has to know that it is to end.
+    ask(machine)?;
     if let Some(record) = machine.record() {
         cgroups.kill(record)?;
     }

@@ -5,9 +5,11 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SigSet, Signal as Named};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::hub::Hub;
 use super::manager::Manager;
@@ -139,6 +141,23 @@ impl Session {
         self.signals.collect();
         let mut waiting = self.signals.waiting.iter();
         waiting.any(|signal| signal.asks_to_end())
+    }
+
+    /// Does nothing for a while; false as soon as a signal asks for the end. Signals that do not are
+    /// kept for later.
+    pub fn rests(&mut self, wait: Duration) -> bool {
+        let deadline = Instant::now() + wait;
+        while !self.stop_requested() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return true;
+            }
+            let timeout = Timespec::try_from(left).unwrap_or_default();
+            let mut fds = [PollFd::new(&self.signals.file, PollFlags::IN)];
+            // Interrupted, or something came: both are looked at.
+            let _ = poll(&mut fds, Some(&timeout));
+        }
+        false
     }
 
     /// Gives the terminal back to the user, in an ordinary state.
