@@ -33,10 +33,6 @@ const TABLE: &[(&[&str], Answer)] = &[
         Instead("--private-users-ownership=chown"),
     ),
     (
-        &["--pipe", "-P"],
-        Instead("nsrun run with its streams redirected: without a terminal they are handed over"),
-    ),
-    (
         &["--cleanup"],
         Instead("nothing: every command clears what dead machines left"),
     ),

@@ -213,6 +213,34 @@ fn the_time_zone_is_linked_copied_bound_or_removed() {
 }
 
 #[test]
+fn the_console_is_a_terminal_or_the_callers_streams() {
+    let sandbox = Sandbox::new();
+    let image = sandbox.tiny("console", &["print here", "poweroff"]);
+    let has_console = |option: &str| {
+        let seen = run(&sandbox, &[option], &image, &["try", "exists /dev/console"]);
+        let seen = seen.success();
+        (seen.stdout.contains("ok"), seen.stdout.contains("ENOENT"))
+    };
+    assert_eq!(has_console("--console=pipe"), (false, true));
+    assert_eq!(has_console("-P"), (false, true));
+    assert_eq!(has_console("--console=autopipe"), (false, true));
+    assert_eq!(has_console("--console=read-only"), (true, false));
+    assert_eq!(
+        has_console("--console=passive"),
+        (false, false),
+        "nothing is shown"
+    );
+    let boot = |option: &str| {
+        let args = ["boot", "--network=private", option, &image];
+        sandbox.nsrun(&args).success().stdout.trim().to_owned()
+    };
+    assert_eq!(boot("--console=pipe"), "here");
+    assert_eq!(boot("--console=passive"), "");
+    let done = run(&sandbox, &["--console=interactive"], &image, &["facts"]);
+    let _ = done.expect_status(125).expect_stderr("terminal");
+}
+
+#[test]
 fn options_of_nspawn_that_there_are_not_are_told_by_name() {
     let sandbox = Sandbox::new();
     let image = sandbox.tiny("foreign", &[]);

@@ -5,6 +5,8 @@ use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+use clap::builder::BoolishValueParser;
+use nsrun_runtime::plan::ConsoleMode;
 use nsrun_runtime::plan::credentials::{self, Credential};
 use nsrun_runtime::plan::tuning::{AskedLimit, CpuList, OomScore, Personality, Tuning};
 use nsrun_runtime::supervise::Signal;
@@ -34,6 +36,26 @@ pub struct ProcessArgs {
     #[arg(long, value_name = "SIGNAL")]
     kill_signal: Option<Signal>,
 
+    /// Choose the console: `interactive`, `read-only`, `passive`, `pipe` for nsrun's streams, or
+    /// `autopipe` [default: a terminal for boot, autopipe for run]
+    #[arg(long, value_name = "MODE")]
+    console: Option<ConsoleMode>,
+
+    /// Hand nsrun's streams over, as --console=pipe
+    #[arg(short = 'P', long, conflicts_with = "console")]
+    pipe: bool,
+
+    /// Tell the service manager that the machine is ready when it says so [default: yes for boot]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "yes",
+        value_parser = BoolishValueParser::new()
+    )]
+    notify_ready: Option<bool>,
+
     /// Give the payload a secret, with C's escapes in the VALUE
     #[arg(long, value_name = "ID:VALUE")]
     set_credential: Vec<String>,
@@ -44,6 +66,16 @@ pub struct ProcessArgs {
 }
 
 impl ProcessArgs {
+    /// What the standard streams are.
+    pub fn console(&self) -> Option<ConsoleMode> {
+        self.console.or(self.pipe.then_some(ConsoleMode::Pipe))
+    }
+
+    /// Whether readiness is what the payload says.
+    pub fn notify_ready(&self) -> Option<bool> {
+        self.notify_ready
+    }
+
     /// How processes run.
     pub fn tuning(&self) -> Tuning {
         Tuning {

@@ -2,7 +2,7 @@
 
 use super::mounts::{self, Mount};
 use super::request::{Mode, Request, Volatile};
-use super::{Console, Network, Plan, TTY_GID, credentials, env, files, limits, volatile};
+use super::{Network, Plan, TTY_GID, console, credentials, env, files, limits, volatile};
 use crate::caps::{self, Isolation};
 use crate::error::{Error, Kind, Result};
 use crate::facts::{HostFacts, INITS, ImageFacts, Node, Opened};
@@ -61,11 +61,8 @@ pub(crate) fn make(
         users: request.users,
         ownership: request.ownership,
         network,
-        console: if boots || request.interactive {
-            Console::Terminal
-        } else {
-            Console::Inherited
-        },
+        console: console::of(request)?,
+        announces: request.notify_ready.unwrap_or(boots),
         stub: matches!(request.mode, Mode::Run { as_pid1: false, .. }),
         program,
         argv,

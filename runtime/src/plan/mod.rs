@@ -1,5 +1,6 @@
 //! What a launch will be: every default filled in, every conflict refused, nothing done yet.
 
+mod console;
 pub mod credentials;
 mod env;
 mod explain;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 
 use rustix::process::Resource;
 
+pub use self::console::{Console, ConsoleMode, Shown};
 use self::credentials::Credential;
 pub(crate) use self::env::search_path;
 pub use self::files::{FileChange, Origin, ResolvConf, Timezone, Way};
@@ -63,15 +65,6 @@ impl Network {
     }
 }
 
-/// What the payload's standard streams are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Console {
-    /// A terminal of the payload's own, forwarded by the supervisor.
-    Terminal,
-    /// The caller's streams as they are; there is no `/dev/console`.
-    Inherited,
-}
-
 /// One resource limit of the payload; `None` is infinity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
@@ -100,6 +93,8 @@ pub struct Plan {
     pub network: Network,
     /// What the standard streams are.
     pub console: Console,
+    /// Whether it is ready when it says so itself.
+    pub announces: bool,
     /// PID 1 is a small init of ours and the program runs as PID 2.
     pub stub: bool,
     /// Path of the program inside the root.

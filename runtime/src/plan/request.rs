@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::Network;
+use super::console::ConsoleMode;
 use super::credentials::Credential;
 use super::files::{ResolvConf, Timezone};
 use super::mounts::Mount;
@@ -106,6 +107,11 @@ pub struct Request {
     pub credentials: Vec<Credential>,
     /// More mounts, in any order.
     pub mounts: Vec<Mount>,
+    /// What the standard streams are; by default a terminal for a system.
+    pub console: Option<ConsoleMode>,
+    /// Whether a service manager is told that the machine is ready when it says so itself; by
+    /// default of a system, but not of a command.
+    pub notify_ready: Option<bool>,
     /// Whether the caller's streams are a terminal.
     pub interactive: bool,
 }
@@ -138,6 +144,8 @@ impl Request {
             tuning: Tuning::default(),
             credentials: Vec::new(),
             mounts: Vec::new(),
+            console: None,
+            notify_ready: None,
             interactive: false,
         }
     }

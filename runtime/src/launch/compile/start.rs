@@ -25,7 +25,7 @@ pub(super) fn build(b: &mut Builder, plan: &Plan) -> Result<Vec<Filter>> {
         plan.workdir.as_bytes(),
     )?));
     let mut slots = vec![Slot::Notify];
-    if plan.console == Console::Terminal {
+    if matches!(plan.console, Console::Terminal(_)) {
         slots.push(Slot::Master);
     }
     b.must(Op::Send { slots });
