@@ -8,6 +8,7 @@ use nsrun_tests::done::{run as run_command, run_with_input};
 use nsrun_tests::facts::Facts;
 use nsrun_tests::{Done, Machine, Must, Sandbox, patience};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use rustix::process::Signal;
 use serde_json::Value;
 
 const PROBE: &str = "/sbin/init";
@@ -232,6 +233,21 @@ fn limits_and_scores_come_from_the_administrators_file_alone() {
     assert_eq!(soft(&opened, "Max core file size"), "1048576");
     assert_eq!(soft(&opened, "Max open files"), "150");
     assert_eq!(opened.oom_score_adj, 321);
+}
+
+#[test]
+fn a_file_says_when_a_system_is_ready_and_how_it_is_stopped() {
+    let sandbox = Sandbox::new();
+    let image = sandbox.tiny("ready", &[]);
+    beside(
+        &sandbox,
+        &image,
+        "[Exec]\nNotifyReady=no\nKillSignal=SIGKILL\n",
+    );
+    // The init announces nothing, and takes no signal that it could choose to ignore.
+    let mut machine = sandbox.boot(&image).up();
+    machine.signal(Signal::TERM);
+    assert_eq!(machine.finish(patience(30)), 137, "{}", machine.output());
 }
 
 #[test]

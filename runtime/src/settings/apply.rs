@@ -56,6 +56,7 @@ pub(super) fn apply(
     tuning(settings, &mut request.tuning, winner);
     set(&mut request.resolv_conf, settings.resolv_conf);
     set(&mut request.timezone, settings.timezone);
+    set_some(&mut request.notify_ready, settings.notify_ready);
     all.warnings.extend(ignored(all));
     Ok(())
 }

@@ -44,7 +44,7 @@ pub static KEYS: &[Key] = &[
     key(Exec,    "PrivateUsersDelegate",  &["private-users-delegate"],   Trusted, |s| &mut s.private_users_delegate).group(Users)
         .ignored("nsrun gives a machine one range of ids"),
     key(Exec,    "NotifyReady",           &["notify-ready"],             Any,     |s| &mut s.notify_ready)
-        .ignored("a system is ready when it says so, a command when it has started"),
+        .default("yes; with run no"),
     key(Exec,    "SystemCallFilter",      &["system-call-filter"],       Forbids, |s| &mut s.system_call_filter)
         .ignored("nsrun's own filter is in force"),
     key(Exec,    "RestrictAddressFamilies", &["restrict-address-families"], Any,     |s| &mut s.restrict_address_families)

@@ -70,6 +70,7 @@ const SAMPLES: &[(&str, &str)] = &[
     ("ResolvConf", "copy-host"),
     ("Limit", "3:4"),
     ("Timezone", "off"),
+    ("NotifyReady", "no"),
     ("ReadOnly", "yes"),
     ("KillSignal", "SIGTERM"),
     (
