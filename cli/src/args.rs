@@ -22,6 +22,7 @@ use crate::cmd::logs::LogsArgs;
 use crate::cmd::man::ManArgs;
 use crate::cmd::pull::PullArgs;
 use crate::cmd::run::RunArgs;
+use crate::cmd::show::ShowArgs;
 use crate::cmd::status::StatusArgs;
 use crate::cmd::stop::StopArgs;
 use crate::globals::GlobalArgs;
@@ -87,8 +88,10 @@ pub enum Command {
     Shell(ShellArgs),
     /// List running machines
     List(ListArgs),
-    /// Show what is known of a machine
+    /// Show what is known of machines
     Status(StatusArgs),
+    /// Print properties of machines for scripts
+    Show(ShowArgs),
     /// Connect the terminal to the console of a machine in the background
     Attach(AttachArgs),
     /// Show what a machine in the background wrote to its console

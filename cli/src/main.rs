@@ -3,6 +3,7 @@
 mod args;
 mod cmd;
 mod foreign;
+mod format;
 mod globals;
 mod progress;
 mod report;

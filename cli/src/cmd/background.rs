@@ -67,6 +67,10 @@ pub fn run(args: &StartArgs, globals: &Globals) -> Result<ExitCode> {
         init: args.init.clone(),
         parameters: args.parameters.clone(),
     };
+    if globals.supervise {
+        // It was started by the name of a link, which is what `ps` would show.
+        let _ = rustix::thread::set_name(c"nsrun");
+    }
     if globals.supervise || args.machine.dry_run {
         return start::run_in(&args.machine, mode, None, args.restart, globals);
     }

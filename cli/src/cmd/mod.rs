@@ -24,6 +24,7 @@ pub mod process_args;
 pub mod pull;
 pub mod run;
 pub mod settings_args;
+pub mod show;
 mod start;
 pub mod status;
 pub mod stop;
@@ -71,6 +72,7 @@ fn carry_out(command: &Command, globals: &Globals) -> Result<ExitCode> {
         Command::Clean(args) => change_images::clean(args, globals),
         Command::List(args) => list::run(args, globals),
         Command::Status(args) => status::run(args, globals),
+        Command::Show(args) => show::run(args, globals),
         Command::Attach(args) => attach::run(args, globals),
         Command::Logs(args) => logs::run(args, globals),
         Command::Stop(args) => stop::run(args, globals),

@@ -4,11 +4,14 @@
 //! own below the payload's, so that it ends when the machine does.
 
 mod child;
+mod dbus;
 mod enter;
 mod login;
+mod manager;
 mod shell;
 mod user;
 
 pub use self::enter::{Command, exec};
 pub use self::login::login;
+pub(crate) use self::manager::ask;
 pub use self::shell::{Shell, shell};

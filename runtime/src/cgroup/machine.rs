@@ -11,6 +11,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::Pid;
 
+use super::branch::{self, Branch};
 use super::dir::{Dir, flag, is_gone};
 use super::leaf::{Leaf, PREFIX};
 use super::stats::{self, Stats};
@@ -222,10 +223,20 @@ impl MachineCgroup {
         tree::processes(&self.payload).cannot(|| format!("read cgroup {}", self.path.display()))
     }
 
+    /// The scope with all that is below it: the payload and the supervisor.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn tree(&self) -> Result<Branch> {
+        let name = self.path.file_name().unwrap_or_default();
+        branch::read(&self.dir, name.as_encoded_bytes())
+            .cannot(|| format!("read cgroup {}", self.path.display()))
+    }
+
     /// What the payload uses.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        stats::read(&self.path, PAYLOAD, &self.controllers())
+        stats::read(&self.path, PAYLOAD, &self.payload)
     }
 
     fn set_frozen(&self, value: &str) -> Result<()> {

@@ -16,6 +16,7 @@
 //! Everything below an opened scope is reached by descriptor. What is below `payload` is
 //! the payload's to change at any moment, so every step takes "gone" for an answer.
 
+mod branch;
 mod controllers;
 mod dir;
 mod home;
@@ -31,6 +32,7 @@ mod tree;
 #[cfg(test)]
 mod tests;
 
+pub use branch::Branch;
 pub use host::{Host, Layout, Mount, Placement};
 pub use leaf::Leaf;
 pub use machine::MachineCgroup;

@@ -1,6 +1,7 @@
 //! A cgroup with all below it. What is below a payload is the payload's to make and
 //! remove at any moment, so every step takes "gone" for an answer.
 
+use std::ffi::CString;
 use std::io;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use super::dir::{Dir, is_gone};
 
 /// How deep a walk goes: more than `cgroup.max.depth` lets a payload nest, so that only a
 /// tree that is not ours is refused.
-const MAX_DEPTH: usize = 64;
+pub(super) const MAX_DEPTH: usize = 64;
 
 /// Removes the child `name` of `parent` and all below it; nothing to remove is success.
 ///
@@ -78,26 +79,43 @@ pub(super) fn processes(dir: &Dir) -> io::Result<Vec<Pid>> {
 
 fn collect(dir: &Dir, pids: &mut Vec<Pid>, depth: usize) -> io::Result<()> {
     let depth = depth.checked_sub(1).ok_or(Errno::LOOP)?;
+    pids.extend(own_processes(dir)?);
+    for (_, child) in children(dir)? {
+        collect(&child, pids, depth)?;
+    }
+    Ok(())
+}
+
+/// The processes in `dir` itself; none if it is gone.
+pub(super) fn own_processes(dir: &Dir) -> io::Result<Vec<Pid>> {
     match dir.read("cgroup.procs") {
         // 0 stands for a process that this PID namespace does not see.
-        Ok(text) => pids.extend(text.lines().filter_map(|l| Pid::from_raw(l.parse().ok()?))),
+        Ok(text) => Ok(text
+            .lines()
+            .filter_map(|l| Pid::from_raw(l.parse().ok()?))
+            .collect()),
         // Processes of a threaded cgroup are listed above it.
-        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {}
-        Err(error) if is_gone(&error) => return Ok(()),
-        Err(error) => return Err(error),
+        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(Vec::new()),
+        Err(error) if is_gone(&error) => Ok(Vec::new()),
+        Err(error) => Err(error),
     }
-    let children = match dir.children() {
-        Err(Errno::NOENT | Errno::NODEV) => return Ok(()),
-        children => children?,
+}
+
+/// What is directly below `dir` and still there when it is opened.
+pub(super) fn children(dir: &Dir) -> io::Result<Vec<(CString, Dir)>> {
+    let names = match dir.children() {
+        Err(Errno::NOENT | Errno::NODEV) => return Ok(Vec::new()),
+        names => names?,
     };
-    for name in children {
+    let mut children = Vec::with_capacity(names.len());
+    for name in names {
         match dir.child(&name) {
-            Ok(child) => collect(&child, pids, depth)?,
+            Ok(child) => children.push((name, child)),
             Err(Errno::NOENT | Errno::NODEV) => {}
             Err(errno) => return Err(errno.into()),
         }
     }
-    Ok(())
+    Ok(children)
 }
 
 /// Sends SIGKILL to every process in `dir` and below.

@@ -88,9 +88,14 @@ impl ImageRoot {
         }
     }
 
+    /// Opens whatever is there, for looking at and connecting only.
+    pub(crate) fn place(&self, path: &str) -> Result<OwnedFd, Errno> {
+        self.resolve(path, OFlags::PATH | OFlags::CLOEXEC)
+    }
+
     /// Whether something is there.
     pub(crate) fn has(&self, path: &str) -> bool {
-        self.resolve(path, OFlags::PATH | OFlags::CLOEXEC).is_ok()
+        self.place(path).is_ok()
     }
 
     /// Whether a directory is there, not a link to one.

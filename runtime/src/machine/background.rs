@@ -7,6 +7,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -57,6 +58,7 @@ pub fn start_in_background(
     )
     .cannot(what)?;
     let mut child = Command::new("/proc/self/exe")
+        .arg0("nsrun")
         .args(words)
         .stdin(Stdio::from(theirs))
         .stdout(Stdio::null())

@@ -39,14 +39,6 @@ impl Cgroups {
         path.map_or(Ok(None), |path| MachineCgroup::open(&path))
     }
 
-    /// The processes of a machine; none of one that is ending.
-    pub(super) fn processes(&self, record: &Record) -> Vec<i32> {
-        let cgroup = self.open(record).ok().flatten();
-        let pids = cgroup.and_then(|cgroup| cgroup.processes().ok());
-        let raw = |pid: rustix::process::Pid| pid.as_raw_nonzero().get();
-        pids.unwrap_or_default().into_iter().map(raw).collect()
-    }
-
     /// Kills everything in a machine's cgroup.
     pub(super) fn kill(&self, record: &Record) -> Result<()> {
         match self.open(record)? {

@@ -29,5 +29,7 @@ pub(crate) use self::host::Cgroups;
 pub use self::restart::Restart;
 pub use self::start::{Event, StartOptions, start};
 pub use self::stop::{StopOptions, Stopped, stop};
-pub use self::view::{Detail, Listing, Process, Summary, list, status};
+pub use self::view::{
+    Branch, Detail, Listing, Look, Manager, Process, Release, Summary, Unit, list, status,
+};
 pub use self::viewers::attach;

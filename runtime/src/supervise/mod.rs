@@ -28,7 +28,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 pub use flow::Stalled;
 pub use hub::Hub;
-pub(crate) use hub::connect;
+pub(crate) use hub::{SOCKET, connect};
 pub use manager::Manager;
 pub use notify::Shutdown;
 pub use outcome::{Cause, End, Outcome, REBOOT_STATUS};

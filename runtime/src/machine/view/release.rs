@@ -1,0 +1,62 @@
+//! What operating system a machine says that it is.
+
+use serde::Serialize;
+
+use super::text::escaped;
+use crate::facts::ImageRoot;
+
+/// Fields of os-release(5), escaped.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Release {
+    /// `PRETTY_NAME`: for people.
+    pub os: Option<String>,
+    /// `ID`: for programs.
+    pub os_id: Option<String>,
+    /// `VERSION_ID`.
+    pub os_version: Option<String>,
+}
+
+impl Release {
+    /// Reads the file below a machine's root, resolved as the machine would.
+    pub(super) fn look(root: &ImageRoot) -> Self {
+        let content = root
+            .read("etc/os-release")
+            .or_else(|_| root.read("usr/lib/os-release"))
+            .unwrap_or_default();
+        Self::parse(&String::from_utf8_lossy(&content))
+    }
+
+    fn parse(text: &str) -> Self {
+        let field = |key: &str| {
+            // The last of several lines counts, as in a shell.
+            let value = text.lines().rev().find_map(|line| {
+                let (name, value) = line.split_once('=')?;
+                (name.trim_start() == key).then_some(value)
+            })?;
+            let value = escaped(value.trim().trim_matches(['"', '\'']));
+            (!value.is_empty()).then_some(value)
+        };
+        Self {
+            os: field("PRETTY_NAME"),
+            os_id: field("ID"),
+            os_version: field("VERSION_ID"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_found_by_their_whole_name() {
+        let text =
+            "# comment\nVERSION_ID=\"25.05\"\nBUILD_ID=x\nID=nixos\nPRETTY_NAME='NixOS 25.05'\n";
+        let release = Release::parse(text);
+        assert_eq!(release.os.as_deref(), Some("NixOS 25.05"));
+        assert_eq!(release.os_id.as_deref(), Some("nixos"));
+        assert_eq!(release.os_version.as_deref(), Some("25.05"));
+        assert_eq!(Release::parse("VERSION_ID=\nnothing"), Release::default());
+        assert_eq!(Release::parse("ID=a\nID=b").os_id.as_deref(), Some("b"));
+    }
+}
