@@ -33,10 +33,6 @@ const TABLE: &[(&[&str], Answer)] = &[
         Instead("--private-users-ownership=chown"),
     ),
     (
-        &["--pipe", "-P"],
-        Instead("nsrun run with its streams redirected: without a terminal they are handed over"),
-    ),
-    (
         &["--cleanup"],
         Instead("nothing: every command clears what dead machines left"),
     ),
@@ -50,10 +46,7 @@ const TABLE: &[(&[&str], Answer)] = &[
             "an image whose changes matter must be able to sync; --ephemeral never waits for a disk",
         ),
     ),
-    (
-        &["--user", "--system"],
-        Not("machines belong to root of the host; a user of the machine's is chosen in it"),
-    ),
+    (&["--system"], Not("machines belong to root of the host")),
     (
         &["--share-system"],
         Not("machines have namespaces of their own"),

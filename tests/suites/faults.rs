@@ -342,5 +342,7 @@ fn with_changes_on_a_disk_and_the_hosts_users() {
         "--network=private",
         "--ephemeral=disk",
         "--private-users=no",
+        "--ambient-capability=CAP_CHOWN",
+        "--resolv-conf=replace-host",
     ]);
 }

@@ -213,6 +213,80 @@ fn the_time_zone_is_linked_copied_bound_or_removed() {
 }
 
 #[test]
+fn the_console_is_a_terminal_or_the_callers_streams() {
+    let sandbox = Sandbox::new();
+    let image = sandbox.tiny("console", &["print here", "poweroff"]);
+    let has_console = |option: &str| {
+        let seen = run(&sandbox, &[option], &image, &["try", "exists /dev/console"]);
+        let seen = seen.success();
+        (seen.stdout.contains("ok"), seen.stdout.contains("ENOENT"))
+    };
+    assert_eq!(has_console("--console=pipe"), (false, true));
+    assert_eq!(has_console("-P"), (false, true));
+    assert_eq!(has_console("--console=autopipe"), (false, true));
+    assert_eq!(has_console("--console=read-only"), (true, false));
+    assert_eq!(
+        has_console("--console=passive"),
+        (false, false),
+        "nothing is shown"
+    );
+    let boot = |option: &str| {
+        let args = ["boot", "--network=private", option, &image];
+        sandbox.nsrun(&args).success().stdout.trim().to_owned()
+    };
+    assert_eq!(boot("--console=pipe"), "here");
+    assert_eq!(boot("--console=passive"), "");
+    let done = run(&sandbox, &["--console=interactive"], &image, &["facts"]);
+    let _ = done.expect_status(125).expect_stderr("terminal");
+}
+
+#[test]
+fn a_command_can_run_as_a_user_of_the_image() {
+    let sandbox = Sandbox::new();
+    let image = sandbox.tiny("user", &[]);
+    let etc = sandbox.image_root().join(&image).join("etc");
+    fs::write(
+        etc.join("passwd"),
+        "root:x:0:0::/root:/x\nme:x:1000:100::/home/me:/x\n",
+    )
+    .must("write passwd");
+    fs::write(etc.join("group"), "users:x:100:\nwheel:x:10:me\n").must("write group");
+    for user in ["--user=me", "-u1000", "--uid=me"] {
+        for users in ["--private-users=pick", "--private-users=no"] {
+            let facts = facts(&sandbox, &[user, users], &image);
+            let status = |key: &str| facts.status.get(key).map(String::as_str);
+            assert_eq!(status("Uid"), Some("1000 1000 1000 1000"));
+            assert_eq!(status("Gid"), Some("100 100 100 100"));
+            assert_eq!(status("Groups").map(str::trim), Some("10 100"));
+            for set in ["CapPrm", "CapEff", "CapInh", "CapAmb"] {
+                assert_eq!(status(set), Some("0000000000000000"), "{set}");
+            }
+            let variable = |key: &str| facts.env.get(key).map(String::as_str);
+            let variables = ["HOME", "USER", "LOGNAME"].map(variable);
+            assert_eq!(variables, [Some("/home/me"), Some("me"), Some("me")]);
+        }
+    }
+    let options = ["--user=me", "--ambient-capability=CAP_NET_RAW"];
+    let facts = facts(&sandbox, &options, &image);
+    for set in ["CapPrm", "CapEff", "CapInh", "CapAmb"] {
+        let mask = facts.status.get(set).map(String::as_str);
+        assert_eq!(mask, Some("0000000000002000"), "{set}");
+    }
+    let words = ["create /root/made", "read /etc/passwd", "owner /proc/self"];
+    let seen = attempts(&sandbox, &["--user=me"], &image, &words);
+    assert_eq!((seen[0].as_str(), seen[2].as_str()), ("EACCES", "1000 100"));
+    let done = run(&sandbox, &["--user=nobody"], &image, &["facts"]).expect_status(125);
+    let _ = done.expect_stderr("'nobody'");
+    let done = sandbox
+        .nsrun(&["boot", "--user=me", &image])
+        .expect_status(2);
+    let _ = done.expect_stderr("--user");
+    let options = ["--ambient-capability=CAP_SYS_MODULE"];
+    let done = run(&sandbox, &options, &image, &["facts"]).expect_status(125);
+    let _ = done.expect_stderr("ambient").expect_stderr("--capability");
+}
+
+#[test]
 fn options_of_nspawn_that_there_are_not_are_told_by_name() {
     let sandbox = Sandbox::new();
     let image = sandbox.tiny("foreign", &[]);

@@ -8,6 +8,7 @@ use nsrun_tests::done::{run as run_command, run_with_input};
 use nsrun_tests::facts::Facts;
 use nsrun_tests::{Done, Machine, Must, Sandbox, patience};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use rustix::process::Signal;
 use serde_json::Value;
 
 const PROBE: &str = "/sbin/init";
@@ -232,6 +233,53 @@ fn limits_and_scores_come_from_the_administrators_file_alone() {
     assert_eq!(soft(&opened, "Max core file size"), "1048576");
     assert_eq!(soft(&opened, "Max open files"), "150");
     assert_eq!(opened.oom_score_adj, 321);
+}
+
+#[test]
+fn a_file_says_when_a_system_is_ready_and_how_it_is_stopped() {
+    let sandbox = Sandbox::new();
+    let image = sandbox.tiny("ready", &[]);
+    beside(
+        &sandbox,
+        &image,
+        "[Exec]\nNotifyReady=no\nKillSignal=SIGKILL\n",
+    );
+    // The init announces nothing, and takes no signal that it could choose to ignore.
+    let mut machine = sandbox.boot(&image).up();
+    machine.signal(Signal::TERM);
+    assert_eq!(machine.finish(patience(30)), 137, "{}", machine.output());
+}
+
+#[test]
+fn a_system_from_the_hosts_store_with_a_dozen_binds_starts_by_its_file() {
+    let sandbox = Sandbox::new();
+    let etc = Etc::new();
+    let image = sandbox.tiny("store", &["notify READY=1"]);
+    let store = sandbox.dir().join("store");
+    let mut text = format!(
+        "{WALKTHROUGH}\n[Files]\nBindReadOnly={}:/nix/store\n",
+        store.display()
+    );
+    for number in 0..12 {
+        write(&store.join(format!("{number}/file")), "shared");
+        let source = store.join(number.to_string());
+        text.push_str(&format!(
+            "Bind={}:/var/lib/shared/{number}\n",
+            source.display()
+        ));
+    }
+    text.push_str("Bind=/dev/zero:/dev/shared-zero\n");
+    etc.write(&format!("{image}.nspawn"), &text);
+    let machine = sandbox.boot(&image).up();
+    let inside = booted_facts(&machine);
+    assert!(has_hosts_network(&inside) && has_hosts_users(&inside));
+    assert!(inside.mount("/nix/store").must("find the store").has("ro"));
+    for number in 0..12 {
+        let mount = inside.mount(&format!("/var/lib/shared/{number}"));
+        assert!(mount.must("find a bind").has("rw"));
+    }
+    assert_eq!(inside.devices["shared-zero"].number, (1, 5));
+    let _ = end(machine);
 }
 
 #[test]

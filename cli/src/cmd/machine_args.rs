@@ -177,6 +177,10 @@ impl MachineArgs {
         request.resolv_conf = self.resolv_conf;
         request.timezone = self.timezone;
         request.mounts = self.mounts.mounts()?;
+        request.user.clone_from(&self.processes.user);
+        request.ambient_capabilities = capabilities(&self.processes.ambient_capability)?;
+        request.console = self.processes.console();
+        request.notify_ready = self.processes.notify_ready();
         request.tuning = self.processes.tuning();
         request.credentials = self.processes.credentials()?;
         request.interactive = isatty(rustix::stdio::stdin()) && isatty(rustix::stdio::stdout());

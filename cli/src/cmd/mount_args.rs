@@ -3,32 +3,34 @@
 use nsrun_runtime::plan::mounts::Mount;
 use nsrun_runtime::{Error, Kind, Result};
 
+/// Where they are in the help: by each option, since a group's heading would hold for what follows.
+const HEADING: &str = "Mounts";
+
 // What is mounted beside the image.
 #[derive(clap::Args, Debug)]
-#[command(next_help_heading = "Mounts")]
 pub struct MountArgs {
     /// Show a file, directory or device of the host; SOURCE may be empty for a new directory
-    #[arg(long, value_name = "SOURCE[:TARGET[:OPTIONS]]")]
+    #[arg(help_heading = HEADING, long, value_name = "SOURCE[:TARGET[:OPTIONS]]")]
     bind: Vec<String>,
 
     /// The same, read-only
-    #[arg(long, value_name = "SOURCE[:TARGET[:OPTIONS]]")]
+    #[arg(help_heading = HEADING, long, value_name = "SOURCE[:TARGET[:OPTIONS]]")]
     bind_ro: Vec<String>,
 
     /// Mount a file system in memory
-    #[arg(long, value_name = "PATH[:OPTIONS]")]
+    #[arg(help_heading = HEADING, long, value_name = "PATH[:OPTIONS]")]
     tmpfs: Vec<String>,
 
     /// Put directories on top of one another; UPPER takes the changes, a new one if empty
-    #[arg(long, value_name = "LOWER[:LOWER...]:UPPER:TARGET")]
+    #[arg(help_heading = HEADING, long, value_name = "LOWER[:LOWER...]:UPPER:TARGET")]
     overlay: Vec<String>,
 
     /// The same, read-only
-    #[arg(long, value_name = "LOWER[:LOWER...]:UPPER:TARGET")]
+    #[arg(help_heading = HEADING, long, value_name = "LOWER[:LOWER...]:UPPER:TARGET")]
     overlay_ro: Vec<String>,
 
     /// Keep everybody from what is at PATH in the machine
-    #[arg(long, value_name = "PATH")]
+    #[arg(help_heading = HEADING, long, value_name = "PATH")]
     inaccessible: Vec<String>,
 }
 

@@ -5,45 +5,86 @@ use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+use clap::builder::BoolishValueParser;
+use nsrun_runtime::plan::ConsoleMode;
 use nsrun_runtime::plan::credentials::{self, Credential};
 use nsrun_runtime::plan::tuning::{AskedLimit, CpuList, OomScore, Personality, Tuning};
 use nsrun_runtime::supervise::Signal;
 use nsrun_runtime::{Context, Error, Kind, Result};
 
+/// Where they are in the help: by each option, since a group's heading would hold for what follows.
+const HEADING: &str = "Processes and secrets";
+
 // How processes run, and what they are told in secret.
 #[derive(clap::Args, Debug)]
-#[command(next_help_heading = "Processes and secrets")]
 pub struct ProcessArgs {
     /// Set a resource limit; `infinity` is one, sizes end with K, M, G, T
-    #[arg(long, value_name = "NAME=SOFT[:HARD]")]
+    #[arg(help_heading = HEADING, long, value_name = "NAME=SOFT[:HARD]")]
     rlimit: Vec<AskedLimit>,
 
     /// Set how much the kernel would like to kill the payload, from -1000 to 1000
-    #[arg(long, value_name = "SCORE", allow_hyphen_values = true)]
+    #[arg(help_heading = HEADING, long, value_name = "SCORE", allow_hyphen_values = true)]
     oom_score_adjust: Option<OomScore>,
 
     /// Run on these processors alone, such as 0,2-3
-    #[arg(long, value_name = "LIST")]
+    #[arg(help_heading = HEADING, long, value_name = "LIST")]
     cpu_affinity: Option<CpuList>,
 
     /// Set what programs are told of the processor, such as x86 on x86-64
-    #[arg(long, value_name = "PROCESSOR")]
+    #[arg(help_heading = HEADING, long, value_name = "PROCESSOR")]
     personality: Option<Personality>,
 
     /// Ask the payload to stop by this signal [default: SIGRTMIN+3 for boot]
-    #[arg(long, value_name = "SIGNAL")]
+    #[arg(help_heading = HEADING, long, value_name = "SIGNAL")]
     kill_signal: Option<Signal>,
 
+    /// Run as a user of the image, by name or number [default: root]
+    #[arg(help_heading = HEADING, short, long, alias = "uid", value_name = "NAME")]
+    pub user: Option<String>,
+
+    /// Give the command capabilities that it has as any user, separated by commas
+    #[arg(help_heading = HEADING, long, value_name = "LIST", value_delimiter = ',')]
+    pub ambient_capability: Vec<String>,
+
+    /// Choose the console: `interactive`, `read-only`, `passive`, `pipe` for nsrun's streams, or
+    /// `autopipe` [default: a terminal for boot, autopipe for run]
+    #[arg(help_heading = HEADING, long, value_name = "MODE")]
+    console: Option<ConsoleMode>,
+
+    /// Hand nsrun's streams over, as --console=pipe
+    #[arg(help_heading = HEADING, short = 'P', long, conflicts_with = "console")]
+    pipe: bool,
+
+    /// Tell the service manager that the machine is ready when it says so [default: yes for boot]
+    #[arg(help_heading = HEADING, long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "yes",
+        value_parser = BoolishValueParser::new()
+    )]
+    notify_ready: Option<bool>,
+
     /// Give the payload a secret, with C's escapes in the VALUE
-    #[arg(long, value_name = "ID:VALUE")]
+    #[arg(help_heading = HEADING, long, value_name = "ID:VALUE")]
     set_credential: Vec<String>,
 
     /// Give the payload a secret from a file, a socket, or nsrun's own credential of that name
-    #[arg(long, value_name = "ID:PATH")]
+    #[arg(help_heading = HEADING, long, value_name = "ID:PATH")]
     load_credential: Vec<String>,
 }
 
 impl ProcessArgs {
+    /// What the standard streams are.
+    pub fn console(&self) -> Option<ConsoleMode> {
+        self.console.or(self.pipe.then_some(ConsoleMode::Pipe))
+    }
+
+    /// Whether readiness is what the payload says.
+    pub fn notify_ready(&self) -> Option<bool> {
+        self.notify_ready
+    }
+
     /// How processes run.
     pub fn tuning(&self) -> Tuning {
         Tuning {

@@ -127,7 +127,7 @@ fn join(
     next(process::session(console.as_ref()))?;
     // In this order: a filter takes CAP_SYS_ADMIN to install.
     next(restrict(script))?;
-    next(process::keep_capabilities(script.capabilities))?;
+    next(process::restrict(script.capabilities, 0, None, None))?;
     next(script.user.as_ref().map_or(Ok(()), become_user))?;
     next(process::die_with_parent())?;
     next(sys::process::close_on_exec_from(3).map_err(errno))?;

@@ -8,6 +8,7 @@ use std::path::Path;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 
+use super::accounts::{self, Account};
 use super::program;
 use crate::error::{Context, Error, Kind, Result};
 use crate::plan::{Mode as Start, Request, parse_id};
@@ -23,6 +24,8 @@ const NIXOS_SYSTEM: &str = "nix/var/nix/profiles/system";
 pub struct ImageFacts {
     /// Path of what is to be executed, inside the image.
     pub program: Option<String>,
+    /// The user that the request names, if there is such.
+    pub account: Option<Account>,
     /// Content of `/etc/machine-id`, if it is one.
     pub machine_id: Option<[u8; 16]>,
     /// Whether there is an os-release file.
@@ -166,6 +169,7 @@ impl ImageFacts {
             zone_file: zone.is_some_and(|z| root.has(&format!("etc/{z}"))),
             needs_nesting: matches!(request.mode, Start::Boot { .. }) && has_systemd_247(root),
             program: None,
+            account: request.user.as_deref().and_then(|who| account(root, who)),
         };
         facts.program = match &request.mode {
             Start::Boot { init, .. } => program::init(root, &request.root, init.as_deref())?,
@@ -173,6 +177,14 @@ impl ImageFacts {
         };
         Ok(facts)
     }
+}
+
+fn account(root: &ImageRoot, who: &str) -> Option<Account> {
+    let text = |path| {
+        let content = root.read(path).unwrap_or_default();
+        String::from_utf8_lossy(&content).into_owned()
+    };
+    accounts::find(&text("etc/passwd"), &text("etc/group"), who)
 }
 
 fn machine_id(root: &ImageRoot) -> Option<[u8; 16]> {

@@ -1,10 +1,12 @@
 //! What planning needs to know about host and image: the only readers of either before a launch.
 
+mod accounts;
 mod host;
 mod image;
 mod program;
 mod sources;
 
+pub use self::accounts::Account;
 pub use self::host::HostFacts;
 pub(crate) use self::host::random_id;
 pub use self::image::ImageFacts;

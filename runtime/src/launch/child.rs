@@ -123,7 +123,14 @@ impl Child<'_> {
             }
             Op::Keyring => sys::process::new_session_keyring().map_err(errno),
             Op::Session => process::session(slots.take(Slot::Console).ok().as_ref()),
-            Op::Capabilities { keep } => process::keep_capabilities(*keep),
+            Op::Capabilities {
+                keep,
+                ambient,
+                user,
+            } => {
+                let console = slots.get(Slot::Console).ok();
+                process::restrict(*keep, *ambient, user.as_ref(), console)
+            }
             Op::NoNewPrivileges => rustix::thread::set_no_new_privs(true),
             Op::Seccomp(index) => self.seccomp(*index),
             Op::CloseOnExec => sys::process::close_on_exec_from(3).map_err(errno),

@@ -100,7 +100,17 @@ impl fmt::Display for Op {
             Self::Umask(mask) => write!(f, "set the umask to {mask:03o}"),
             Self::Keyring => f.write_str("join a new session keyring"),
             Self::Session => f.write_str("make a session"),
-            Self::Capabilities { keep } => write!(f, "keep capabilities {keep:#x}"),
+            Self::Capabilities {
+                keep, user: None, ..
+            } => write!(f, "keep capabilities {keep:#x}"),
+            Self::Capabilities {
+                keep,
+                user: Some(user),
+                ..
+            } => {
+                let uid = user.uid;
+                write!(f, "keep capabilities {keep:#x} and become user {uid}")
+            }
             Self::NoNewPrivileges => f.write_str("refuse new privileges"),
             Self::Seccomp(_) => f.write_str("filter system calls"),
             Self::CloseOnExec => f.write_str("close all but the standard streams on exec"),

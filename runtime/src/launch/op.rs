@@ -5,6 +5,7 @@
 
 use std::ffi::CString;
 
+use rustix::fs::{Gid, Uid};
 use rustix::mount::{MountAttrFlags, MountPropagationFlags};
 use rustix::process::Resource;
 
@@ -101,6 +102,14 @@ pub(crate) enum Need {
     IfPresent,
     /// Nothing: the operation improves on something that works without it.
     Try,
+}
+
+/// Numbers of a user of the machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct User {
+    pub(crate) uid: Uid,
+    pub(crate) gid: Gid,
+    pub(crate) groups: Vec<Gid>,
 }
 
 /// One operation of the child and what its failure means.
@@ -200,8 +209,13 @@ pub(crate) enum Op {
     Keyring,
     /// A new session; the console, if there is one, becomes its terminal and the standard streams.
     Session,
-    /// Reduces all capability sets to this one, the inheritable and ambient to none.
-    Capabilities { keep: u64 },
+    /// Reduces all capability sets to `keep`, the inheritable and ambient to `ambient`, and becomes
+    /// the user if there is one, who has the ambient ones alone.
+    Capabilities {
+        keep: u64,
+        ambient: u64,
+        user: Option<User>,
+    },
     /// No privileges through execve.
     NoNewPrivileges,
     /// Filters system calls.

@@ -1,10 +1,12 @@
 //! What a process does to itself before it becomes a payload. Allocates nothing.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
+use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use super::child::errno;
+use super::op::User;
 
 /// Becomes root of the current user namespace, with no other groups.
 pub(crate) fn become_root() -> Result<(), Errno> {
@@ -51,13 +53,53 @@ pub(crate) fn session(console: Option<&OwnedFd>) -> Result<(), Errno> {
     rustix::stdio::dup2_stderr(console)
 }
 
-/// Reduces all sets to `keep`, the inheritable and ambient to none.
-pub(crate) fn keep_capabilities(keep: u64) -> Result<(), Errno> {
-    use rustix::thread::{CapabilitySet, CapabilitySets};
+/// Reduces all sets to `keep`, the inheritable and ambient to `ambient`. With a `user`, becomes that
+/// user, who owns the console then and has the ambient capabilities alone.
+pub(crate) fn restrict(
+    keep: u64,
+    ambient: u64,
+    user: Option<&User>,
+    console: Option<BorrowedFd<'_>>,
+) -> Result<(), Errno> {
     let keep = CapabilitySet::from_bits_retain(keep);
+    let ambient = CapabilitySet::from_bits_retain(ambient);
     rustix::thread::clear_ambient_capability_set()?;
-    for number in 0..64 {
-        let one = CapabilitySet::from_bits_retain(1 << number);
+    reduce_bounding_set(keep)?;
+    let own = match user {
+        Some(user) => {
+            if let Some(console) = console {
+                rustix::fs::fchown(console, Some(user.uid), None)?;
+            }
+            // For the ambient ones; the set that follows ends it.
+            rustix::thread::set_keep_capabilities(true)?;
+            become_user(user)?;
+            ambient
+        }
+        None => keep,
+    };
+    rustix::thread::set_capabilities(
+        None,
+        CapabilitySets {
+            effective: own,
+            permitted: own,
+            inheritable: ambient,
+        },
+    )?;
+    for one in single(ambient) {
+        rustix::thread::configure_capability_in_ambient_set(one, true)?;
+    }
+    Ok(())
+}
+
+fn become_user(user: &User) -> Result<(), Errno> {
+    let (uid, gid) = (user.uid, user.gid);
+    rustix::thread::set_thread_groups(&user.groups)?;
+    rustix::thread::set_thread_res_gid(gid, gid, gid)?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid)
+}
+
+fn reduce_bounding_set(keep: CapabilitySet) -> Result<(), Errno> {
+    for one in single(CapabilitySet::from_bits_retain(u64::MAX)) {
         if keep.contains(one) {
             continue;
         }
@@ -67,12 +109,11 @@ pub(crate) fn keep_capabilities(keep: u64) -> Result<(), Errno> {
             other => other?,
         }
     }
-    rustix::thread::set_capabilities(
-        None,
-        CapabilitySets {
-            effective: keep,
-            permitted: keep,
-            inheritable: CapabilitySet::empty(),
-        },
-    )
+    Ok(())
+}
+
+/// The capabilities of a set, one by one in the order of their numbers.
+fn single(set: CapabilitySet) -> impl Iterator<Item = CapabilitySet> {
+    let numbers = (0..64).map(|number| CapabilitySet::from_bits_retain(1 << number));
+    numbers.filter(move |one| set.contains(*one))
 }

@@ -14,7 +14,7 @@ use crate::ownership::IdMap;
 use crate::plan::{Plan, new_id};
 use crate::range::Range;
 use crate::state::{Claim, Incarnation, Item, PidFd, Record, Store};
-use crate::supervise::{self, Config, Outcome, Payload, Session, Status, StopBy};
+use crate::supervise::{self, Config, Outcome, Payload, ReadyWhen, Session, Status, StopBy};
 
 /// What all runs of a machine share. The order is that of the drop after a failed launch: the link
 /// before the claim that lists it, and the scope, in which this process is, before the claim that
@@ -98,6 +98,11 @@ impl Machine<'_> {
             Config::boot()
         } else {
             Config::run()
+        };
+        config.ready = if self.plan.announces {
+            ReadyWhen::Announced
+        } else {
+            ReadyWhen::Started
         };
         if let Some(signal) = self.plan.tuning.stop_signal {
             config.stop = match config.stop {

@@ -14,10 +14,10 @@ use super::run::Machine;
 use super::scratch;
 use crate::cgroup::{self, Scope};
 use crate::dirs::Dirs;
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::lock::{ImageLocks, Mode};
 use crate::ownership::Ownership;
-use crate::plan::{Changes, Console, Plan, Request};
+use crate::plan::{Changes, Console, Plan, Request, Shown};
 use crate::range::{PrivateUsers, Range};
 use crate::state::{Claim, Identity, Incarnation, Item, Record, Since, Store};
 use crate::supervise::{Cause, ConsoleMode, Hub, Outcome, Session};
@@ -68,6 +68,10 @@ pub fn start(
     let Prepared { root, plan, opened } = prepare(request)?;
     if let Some(warning) = root::check(&plan.root, options.allow_unsafe_root)? {
         tell(Event::Warning(&warning));
+    }
+    if options.background && plan.console == Console::Inherited {
+        let what = "a machine in the background cannot have the caller's streams";
+        return Err(Error::new(Kind::Usage, what).hint("leave --console=pipe out"));
     }
     let warnings = plan.warnings.iter();
     warnings.for_each(|warning| tell(Event::Warning(warning)));
@@ -141,8 +145,9 @@ fn to_the_end(
 
 fn console_mode(plan: &Plan) -> ConsoleMode {
     match plan.console {
-        Console::Terminal => ConsoleMode::detect(),
-        Console::Inherited => ConsoleMode::Passive,
+        Console::Terminal(Shown::AsItGoes | Shown::Interactive) => ConsoleMode::detect(),
+        Console::Terminal(Shown::ReadOnly) => ConsoleMode::ReadOnly,
+        Console::Terminal(Shown::Not) | Console::Inherited => ConsoleMode::Passive,
     }
 }
 

@@ -30,9 +30,11 @@ pub(super) fn build(
     env.set("PATH", &search_path(image));
     env.set("container", manager);
     env.set("TERM", host.terminal.as_deref().unwrap_or("dumb"));
-    env.set("HOME", "/root");
-    env.set("USER", "root");
-    env.set("LOGNAME", "root");
+    let account = image.account.as_ref();
+    let name = account.map_or("root", |account| &account.name);
+    env.set("HOME", account.map_or("/root", |account| &account.home));
+    env.set("USER", name);
+    env.set("LOGNAME", name);
     env.set("container_uuid", uuid);
     env.set("NOTIFY_SOCKET", "/run/host/notify");
     if !request.credentials.is_empty() {

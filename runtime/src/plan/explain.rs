@@ -1,7 +1,7 @@
 //! A plan in words, the same for the same request on the same host.
 
 use super::tuning::Tuning;
-use super::{Changes, Console, FileChange, Network, Plan};
+use super::{Changes, Console, FileChange, Network, Plan, Shown};
 use crate::ownership::Ownership;
 use crate::range::PrivateUsers;
 
@@ -24,6 +24,12 @@ impl Plan {
             ("hostname", self.hostname.clone()),
             ("machine id", random(&self.uuid, self.uuid_is_random)),
             ("working directory", self.workdir.clone()),
+            (
+                "user",
+                self.account
+                    .as_ref()
+                    .map_or("root".into(), |a| a.name.clone()),
+            ),
             ("capabilities", self.capabilities.to_string()),
             ("no new privileges", yes_no(self.no_new_privileges)),
             ("changes", self.changes_words().to_owned()),
@@ -82,7 +88,10 @@ impl Plan {
 
     fn console_words(&self) -> &'static str {
         match self.console {
-            Console::Terminal => "a terminal of its own",
+            Console::Terminal(Shown::AsItGoes) => "a terminal of its own",
+            Console::Terminal(Shown::Interactive) => "a terminal of its own, interactive",
+            Console::Terminal(Shown::ReadOnly) => "a terminal of its own, shown without input",
+            Console::Terminal(Shown::Not) => "a terminal of its own, not shown",
             Console::Inherited => "the caller's streams",
         }
     }

@@ -2,7 +2,7 @@
 
 use super::mounts::{self, Mount};
 use super::request::{Mode, Request, Volatile};
-use super::{Console, Network, Plan, TTY_GID, credentials, env, files, limits, volatile};
+use super::{Network, Plan, TTY_GID, console, credentials, env, files, identity, limits, volatile};
 use crate::caps::{self, Isolation};
 use crate::error::{Error, Kind, Result};
 use crate::facts::{HostFacts, INITS, ImageFacts, Node, Opened};
@@ -51,6 +51,15 @@ pub(crate) fn make(
     let resolv_conf = files::resolv_conf(request, host, network, &mut warnings);
     let timezone = files::localtime(request, host, image, &mut warnings);
     let (program, argv) = program(request, image)?;
+    let capabilities = caps::bounding_set(
+        Isolation {
+            private_network: network.is_private(),
+            private_users: request.users != PrivateUsers::No,
+        },
+        request.add_capabilities,
+        request.drop_capabilities,
+        host.capabilities,
+    );
     let nodes = nodes(&mounts, sources);
     let shapes: Vec<mounts::Shape> = sources.iter().map(|source| source.shape).collect();
     let mounts = mounts::settle(mounts, &shapes)?;
@@ -61,11 +70,8 @@ pub(crate) fn make(
         users: request.users,
         ownership: request.ownership,
         network,
-        console: if boots || request.interactive {
-            Console::Terminal
-        } else {
-            Console::Inherited
-        },
+        console: console::of(request)?,
+        announces: request.notify_ready.unwrap_or(boots),
         stub: matches!(request.mode, Mode::Run { as_pid1: false, .. }),
         program,
         argv,
@@ -78,15 +84,9 @@ pub(crate) fn make(
         kernel_cmdline: request.kernel_cmdline.clone(),
         manager: MANAGER.to_owned(),
         host_os_release: host.os_release.clone(),
-        capabilities: caps::bounding_set(
-            Isolation {
-                private_network: network.is_private(),
-                private_users: request.users != PrivateUsers::No,
-            },
-            request.add_capabilities,
-            request.drop_capabilities,
-            host.capabilities,
-        ),
+        account: identity::account(request, image)?,
+        ambient: identity::ambient(request, capabilities)?,
+        capabilities,
         no_new_privileges: request.no_new_privileges,
         changes: volatile::changes(request),
         empty_root: request.volatile == Volatile::Yes,

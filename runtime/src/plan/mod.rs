@@ -1,9 +1,11 @@
 //! What a launch will be: every default filled in, every conflict refused, nothing done yet.
 
+mod console;
 pub mod credentials;
 mod env;
 mod explain;
 mod files;
+mod identity;
 mod limits;
 mod make;
 pub(crate) mod masks;
@@ -17,6 +19,7 @@ use std::path::PathBuf;
 
 use rustix::process::Resource;
 
+pub use self::console::{Console, ConsoleMode, Shown};
 use self::credentials::Credential;
 pub(crate) use self::env::search_path;
 pub use self::files::{FileChange, Origin, ResolvConf, Timezone, Way};
@@ -26,7 +29,7 @@ pub use self::request::{Changes, Mode, Request, Volatile};
 use self::tuning::Tuning;
 pub(crate) use self::volatile::mounts as all_mounts;
 use crate::caps::CapSet;
-use crate::facts::Node;
+use crate::facts::{Account, Node};
 use crate::name::MachineName;
 use crate::ownership::Ownership;
 use crate::range::PrivateUsers;
@@ -63,15 +66,6 @@ impl Network {
     }
 }
 
-/// What the payload's standard streams are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Console {
-    /// A terminal of the payload's own, forwarded by the supervisor.
-    Terminal,
-    /// The caller's streams as they are; there is no `/dev/console`.
-    Inherited,
-}
-
 /// One resource limit of the payload; `None` is infinity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
@@ -100,6 +94,8 @@ pub struct Plan {
     pub network: Network,
     /// What the standard streams are.
     pub console: Console,
+    /// Whether it is ready when it says so itself.
+    pub announces: bool,
     /// PID 1 is a small init of ours and the program runs as PID 2.
     pub stub: bool,
     /// Path of the program inside the root.
@@ -124,6 +120,10 @@ pub struct Plan {
     pub manager: String,
     /// The host's os-release.
     pub host_os_release: Vec<u8>,
+    /// The user to run as, if not root.
+    pub account: Option<Account>,
+    /// The ambient set.
+    pub ambient: CapSet,
     /// The bounding set.
     pub capabilities: CapSet,
     /// No privileges through execve.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::Network;
+use super::console::ConsoleMode;
 use super::credentials::Credential;
 use super::files::{ResolvConf, Timezone};
 use super::mounts::Mount;
@@ -80,6 +81,10 @@ pub struct Request {
     pub env: Vec<(String, String)>,
     /// Working directory inside the root.
     pub workdir: Option<String>,
+    /// The user to run as, by name or number in the image; by default root.
+    pub user: Option<String>,
+    /// Capabilities that programs have without file capabilities.
+    pub ambient_capabilities: CapSet,
     /// Capabilities added to the default set.
     pub add_capabilities: CapSet,
     /// Capabilities removed from it, after the additions.
@@ -106,6 +111,11 @@ pub struct Request {
     pub credentials: Vec<Credential>,
     /// More mounts, in any order.
     pub mounts: Vec<Mount>,
+    /// What the standard streams are; by default a terminal for a system.
+    pub console: Option<ConsoleMode>,
+    /// Whether a service manager is told that the machine is ready when it says so itself; by
+    /// default of a system, but not of a command.
+    pub notify_ready: Option<bool>,
     /// Whether the caller's streams are a terminal.
     pub interactive: bool,
 }
@@ -125,6 +135,8 @@ impl Request {
             uuid: None,
             env: Vec::new(),
             workdir: None,
+            user: None,
+            ambient_capabilities: CapSet::default(),
             add_capabilities: CapSet::default(),
             drop_capabilities: CapSet::default(),
             no_new_privileges: false,
@@ -138,6 +150,8 @@ impl Request {
             tuning: Tuning::default(),
             credentials: Vec::new(),
             mounts: Vec::new(),
+            console: None,
+            notify_ready: None,
             interactive: false,
         }
     }

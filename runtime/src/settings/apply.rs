@@ -11,7 +11,7 @@ use crate::caps::CapSet;
 use crate::error::{Error, Kind, Result};
 use crate::ownership::Ownership;
 use crate::plan::tuning::Tuning;
-use crate::plan::{Changes, Mode, Network, Request, ResolvConf};
+use crate::plan::{Changes, Mode, Network, Request};
 
 /// Whose values win where both have one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,12 +54,10 @@ pub(super) fn apply(
     set(&mut request.changes, settings.ephemeral.map(changes));
     lists::mounts(all, &mut request.mounts, winner);
     tuning(settings, &mut request.tuning, winner);
-    let unsupported = resolv_conf(settings, request);
+    set(&mut request.resolv_conf, settings.resolv_conf);
+    set(&mut request.timezone, settings.timezone);
+    set_some(&mut request.notify_ready, settings.notify_ready);
     all.warnings.extend(ignored(all));
-    if let Some(text) = unsupported {
-        let warning = problem(all, "ResolvConf", &text);
-        all.warnings.extend(warning);
-    }
     Ok(())
 }
 
@@ -185,16 +183,6 @@ fn network(settings: &Settings, request: &mut Request, merge: Merge) -> Result<(
         request.network = chosen;
     }
     Ok(())
-}
-
-fn resolv_conf(settings: &Settings, request: &mut Request) -> Option<String> {
-    match settings.resolv_conf?.0.parse::<ResolvConf>() {
-        Ok(mode) => {
-            request.resolv_conf = mode;
-            None
-        }
-        Err(error) => Some(error.to_string()),
-    }
 }
 
 /// A warning for each key that nothing is done about.

@@ -2,15 +2,13 @@
 
 use super::limits::{Delegated, Family, LimitOf, Rule, SystemCall};
 use super::mounts::{Bind, Inaccessible, Overlay, Tmpfs};
-use super::places::{
-    BindUserShell, Interface, InterfacePair, LinkJournal, Port, ResolvConfMode, TimezoneMode, Zone,
-};
+use super::places::{BindUserShell, Interface, InterfacePair, LinkJournal, Port, Zone};
 use super::values::{InnerPath, MachineId, PivotRoot, UserName, Variable};
 use crate::caps::CapSet;
 use crate::name::MachineName;
 use crate::ownership::Ownership;
-use crate::plan::Volatile;
 use crate::plan::tuning::{AskedLimit, CpuList, OomScore, Personality};
+use crate::plan::{ResolvConf, Timezone, Volatile};
 use crate::range::PrivateUsers;
 use crate::supervise::Signal;
 
@@ -41,8 +39,8 @@ pub(super) struct Settings {
     pub(super) oom_score_adjust: Option<OomScore>,
     pub(super) cpu_affinity: Vec<CpuList>,
     pub(super) hostname: Option<MachineName>,
-    pub(super) resolv_conf: Option<ResolvConfMode>,
-    pub(super) timezone: Option<TimezoneMode>,
+    pub(super) resolv_conf: Option<ResolvConf>,
+    pub(super) timezone: Option<Timezone>,
     pub(super) link_journal: Option<LinkJournal>,
     pub(super) suppress_sync: Option<bool>,
 

@@ -3,7 +3,7 @@
 use super::field::{Form, Item};
 use super::values::{absolute, invalid, one_of, truth};
 use crate::error::Result;
-use crate::plan::Volatile;
+use crate::plan::{ResolvConf, Timezone, Volatile};
 
 /// `BindUserShell=`: the user's own shell, none, or a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,46 +116,20 @@ impl Item for Port {
     }
 }
 
-/// `ResolvConf=`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ResolvConfMode(pub(super) &'static str);
-
-impl Form for ResolvConfMode {
+impl Form for ResolvConf {
     const WHAT: &'static str =
         "auto, off, delete, or {copy,replace,bind}-{host,static,uplink,stub}";
 
     fn parse(text: &str) -> Result<Self> {
-        const WORDS: [&str; 15] = [
-            "auto",
-            "off",
-            "delete",
-            "copy-host",
-            "copy-static",
-            "copy-uplink",
-            "copy-stub",
-            "replace-host",
-            "replace-static",
-            "replace-uplink",
-            "replace-stub",
-            "bind-host",
-            "bind-static",
-            "bind-uplink",
-            "bind-stub",
-        ];
-        one_of("mode", text, &WORDS).map(Self)
+        text.parse()
     }
 }
 
-/// `Timezone=`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TimezoneMode(pub(super) &'static str);
-
-impl Form for TimezoneMode {
+impl Form for Timezone {
     const WHAT: &'static str = "auto, off, copy, bind, symlink or delete";
 
     fn parse(text: &str) -> Result<Self> {
-        const WORDS: [&str; 6] = ["auto", "off", "copy", "bind", "symlink", "delete"];
-        one_of("mode", text, &WORDS).map(Self)
+        text.parse()
     }
 }
 
@@ -175,7 +149,6 @@ impl Form for LinkJournal {
     }
 }
 
-/// `Volatile=`.
 impl Form for Volatile {
     const WHAT: &'static str = "no, yes, state or overlay";
 
@@ -222,7 +195,7 @@ mod tests {
         assert_eq!(LinkJournal::parse("on").unwrap(), LinkJournal("auto"));
         assert_eq!(Volatile::parse("YES").unwrap(), Volatile::Yes);
         assert!(Volatile::parse("perhaps").is_err());
-        assert!(ResolvConfMode::parse("copy").is_err());
+        assert!(ResolvConf::parse("copy").is_err());
     }
 
     proptest! {

@@ -44,7 +44,7 @@ pub static KEYS: &[Key] = &[
     key(Exec,    "PrivateUsersDelegate",  &["private-users-delegate"],   Trusted, |s| &mut s.private_users_delegate).group(Users)
         .ignored("nsrun gives a machine one range of ids"),
     key(Exec,    "NotifyReady",           &["notify-ready"],             Any,     |s| &mut s.notify_ready)
-        .ignored("a system is ready when it says so, a command when it has started"),
+        .default("yes; with run no"),
     key(Exec,    "SystemCallFilter",      &["system-call-filter"],       Forbids, |s| &mut s.system_call_filter)
         .ignored("nsrun's own filter is in force"),
     key(Exec,    "RestrictAddressFamilies", &["restrict-address-families"], Any,     |s| &mut s.restrict_address_families)
@@ -73,7 +73,7 @@ pub static KEYS: &[Key] = &[
     key(Exec,    "ResolvConf",            &["resolv-conf"],              Any,     |s| &mut s.resolv_conf)
         .default("auto"),
     key(Exec,    "Timezone",              &["timezone"],                 Any,     |s| &mut s.timezone)
-        .ignored("nsrun links the host's time zone if the image knows it"),
+        .default("auto"),
     key(Exec,    "LinkJournal",           &["link-journal"],             Trusted, |s| &mut s.link_journal)
         .ignored("nsrun links no journals"),
     key(Exec,    "SuppressSync",          &["suppress-sync"],            Any,     |s| &mut s.suppress_sync)

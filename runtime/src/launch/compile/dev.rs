@@ -63,7 +63,7 @@ pub(super) fn build(b: &mut Builder, plan: &Plan) {
     scratch(b, at(Slot::Dev, c"shm"));
     b.directory(Slot::Root, c"tmp", 0o1777);
     scratch(b, at(Slot::Root, c"tmp"));
-    if plan.console == Console::Terminal {
+    if matches!(plan.console, Console::Terminal(_)) {
         b.must(Op::OpenConsole);
     }
 }

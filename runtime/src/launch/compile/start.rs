@@ -2,9 +2,12 @@
 
 use std::ffi::CString;
 
+use rustix::fs::{Gid, Uid};
+
 use super::builder::{self, Builder};
 use crate::error::Result;
-use crate::launch::op::{Op, Program};
+use crate::facts::Account;
+use crate::launch::op::{Op, Program, User};
 use crate::launch::slot::Slot;
 use crate::plan::{Console, Plan};
 use crate::seccomp::{self, Filter};
@@ -25,7 +28,7 @@ pub(super) fn build(b: &mut Builder, plan: &Plan) -> Result<Vec<Filter>> {
         plan.workdir.as_bytes(),
     )?));
     let mut slots = vec![Slot::Notify];
-    if plan.console == Console::Terminal {
+    if matches!(plan.console, Console::Terminal(_)) {
         slots.push(Slot::Master);
     }
     b.must(Op::Send { slots });
@@ -42,6 +45,8 @@ pub(super) fn build(b: &mut Builder, plan: &Plan) -> Result<Vec<Filter>> {
     // After the filter, which takes CAP_SYS_ADMIN to install.
     b.must(Op::Capabilities {
         keep: plan.capabilities.mask(),
+        ambient: plan.ambient.mask(),
+        user: plan.account.as_ref().map(user),
     });
     // Once more: what came before may have cleared it.
     b.must(Op::DieWithParent);
@@ -53,6 +58,14 @@ pub(super) fn build(b: &mut Builder, plan: &Plan) -> Result<Vec<Filter>> {
     b.must(Op::Session);
     b.must(Op::Exec);
     Ok(filters)
+}
+
+fn user(account: &Account) -> User {
+    User {
+        uid: Uid::from_raw(account.uid),
+        gid: Gid::from_raw(account.gid),
+        groups: account.groups.iter().copied().map(Gid::from_raw).collect(),
+    }
 }
 
 /// The payload's program.

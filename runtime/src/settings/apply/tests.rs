@@ -69,6 +69,8 @@ const SAMPLES: &[(&str, &str)] = &[
     ("Hostname", "other"),
     ("ResolvConf", "copy-host"),
     ("Limit", "3:4"),
+    ("Timezone", "off"),
+    ("NotifyReady", "no"),
     ("ReadOnly", "yes"),
     ("KillSignal", "SIGTERM"),
     (

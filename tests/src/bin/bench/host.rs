@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
@@ -66,7 +66,10 @@ impl Host {
         let log = self.sandbox.dir().join("bench.log");
         let output = fs::File::create(&log).must("make the bench's log");
         let errors = output.try_clone().must("duplicate the log");
-        command.stdin(Stdio::null()).stdout(output).stderr(errors);
+        // Not /dev/null: runtimes give their standard streams to the container's root.
+        let input = self.sandbox.dir().join("bench.input");
+        let input = fs::File::create(&input).must("make an empty input");
+        command.stdin(input).stdout(output).stderr(errors);
         let cpu = children_cpu();
         let start = Instant::now();
         let mut child = children::spawn(command).must("start a command");
