@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStringExt;
+use std::time::Duration;
 
 use rustix::fs::{MemfdFlags, SealFlags};
 
@@ -24,8 +25,7 @@ pub(crate) fn ensure() -> io::Result<()> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let mut copy = File::from(rustix::fs::memfd_create(NAME, flags)?);
     io::copy(&mut File::open("/proc/self/exe")?, &mut copy)?;
-    let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
-    rustix::fs::fcntl_add_seals(&copy, seals)?;
+    seal(&copy)?;
     let words: io::Result<Vec<CString>> = std::env::args_os().map(word).collect();
     let env = std::env::vars_os().map(|(mut key, value)| {
         key.push("=");
@@ -38,6 +38,21 @@ pub(crate) fn ensure() -> io::Result<()> {
         &CVec::new(words?),
         &CVec::new(env?),
     ))
+}
+
+/// The kernel gives up with EBUSY while something of its own, such as reclaim or a monitor of
+/// accesses, still holds on to a page of the file.
+fn seal(copy: &File) -> rustix::io::Result<()> {
+    const TRIES: usize = 20;
+    const MOMENT: Duration = Duration::from_millis(10);
+    let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
+    for _ in 0..TRIES {
+        match rustix::fs::fcntl_add_seals(copy, seals) {
+            Err(rustix::io::Errno::BUSY) => std::thread::sleep(MOMENT),
+            other => return other,
+        }
+    }
+    Err(rustix::io::Errno::BUSY)
 }
 
 fn is_sealed() -> io::Result<bool> {
