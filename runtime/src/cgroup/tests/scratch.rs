@@ -101,13 +101,22 @@ pub(super) fn soon() -> Instant {
 pub(super) struct Process(Child);
 
 impl Process {
-    /// Runs a shell script in the cgroup `path`.
+    /// Runs a shell script in the cgroup `path`; it is there, or has ended, when this returns.
     pub(super) fn shell(path: &Path, script: &str) -> Self {
         let script = format!("echo $$ >'{}/cgroup.procs' && {script}", path.display());
         let mut command = Command::new("/bin/sh");
         command.args(["-c", &script]).stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        Self(command.spawn().unwrap())
+        let mut process = Self(command.spawn().unwrap());
+        let own = path.join("cgroup.procs");
+        let inside = |id: i32| {
+            let ids = std::fs::read_to_string(&own).unwrap_or_default();
+            ids.lines().any(|line| line == id.to_string())
+        };
+        while !inside(process.id()) && !process.has_ended() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        process
     }
 
     /// Sleeps in the payload, and is there when this returns.
