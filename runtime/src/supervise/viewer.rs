@@ -1,7 +1,7 @@
 //! Looking at, and typing into, a console that another process serves.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -10,6 +10,7 @@ use rustix::termios::Winsize;
 
 use super::keys::{HotKey, HotKeys};
 use super::lines::{self, ToViewer};
+use super::relay::write_all;
 use super::session::{ConsoleMode, Session};
 use super::signal::Signal;
 use crate::error::{Context, Result};
@@ -200,16 +201,7 @@ impl Viewer<'_> {
             Some(screen) => screen.feed(bytes, &mut self.shown),
             None => self.shown.extend_from_slice(bytes),
         }
-        let mut rest = self.shown.as_slice();
-        while !rest.is_empty() {
-            match rustix::io::write(&session.output, rest) {
-                Ok(count) => rest = rest.get(count..).unwrap_or_default(),
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => std::thread::sleep(Duration::from_millis(5)),
-                Err(errno) => return Err(errno).cannot(|| "write to standard output"),
-            }
-        }
-        Ok(())
+        write_all(session.output.as_fd(), &self.shown).cannot(|| "write to standard output")
     }
 
     fn input(&mut self, session: &Session) -> Result<Option<Left>> {
