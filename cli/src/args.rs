@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::cmd::attach::AttachArgs;
 use crate::cmd::background::StartArgs;
+use crate::cmd::bind::{BindArgs, UnbindArgs};
 use crate::cmd::boot::BootArgs;
 use crate::cmd::cat::CatArgs;
 use crate::cmd::change_images::{CleanArgs, ReadOnlyArgs, RemoveArgs, RenameArgs};
@@ -96,6 +97,12 @@ pub enum Command {
     Attach(AttachArgs),
     /// Show what a machine in the background wrote to its console
     Logs(LogsArgs),
+    /// Mount what the host has into a running machine
+    #[command(after_help = crate::cmd::bind::BIND_HELP)]
+    Bind(BindArgs),
+    /// Take off what `bind` has mounted
+    #[command(after_help = crate::cmd::bind::UNBIND_HELP)]
+    Unbind(UnbindArgs),
     /// Stop a machine
     Stop(StopArgs),
     /// Print the settings files of machines

@@ -2,6 +2,7 @@
 
 pub mod attach;
 pub mod background;
+pub mod bind;
 pub mod boot;
 pub mod cat;
 pub mod change_images;
@@ -75,6 +76,8 @@ fn carry_out(command: &Command, globals: &Globals) -> Result<ExitCode> {
         Command::Show(args) => show::run(args, globals),
         Command::Attach(args) => attach::run(args, globals),
         Command::Logs(args) => logs::run(args, globals),
+        Command::Bind(args) => bind::run(args, globals),
+        Command::Unbind(args) => bind::unbind(args, globals),
         Command::Stop(args) => stop::run(args, globals),
         Command::Cat(args) => cat::run(args, globals),
         Command::Edit(args) => edit::run(args, globals),

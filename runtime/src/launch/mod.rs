@@ -6,6 +6,7 @@ mod compile;
 mod custom;
 mod describe;
 mod fault;
+pub(crate) mod live;
 mod mounts;
 mod nodes;
 mod op;

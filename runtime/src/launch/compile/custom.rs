@@ -15,7 +15,11 @@ use crate::plan::mounts::{Ids, Mount, Planned, Shape, Source, What};
 use crate::range::Range;
 
 /// Trees that the parent makes, in the order of their numbers.
-pub(super) fn trees(mounts: &[Planned], range: Option<Range>, tree: IdMap) -> Result<Vec<TreeOp>> {
+pub(in crate::launch) fn trees(
+    mounts: &[Planned],
+    range: Option<Range>,
+    tree: IdMap,
+) -> Result<Vec<TreeOp>> {
     let shifts = Shifts { range, tree };
     let mut next = 0;
     let mut ops = Vec::new();
@@ -278,7 +282,7 @@ fn path(mount: &Mount) -> Result<CString> {
 }
 
 /// `/a/b` as `a` and `a/b`.
-fn components(path: &str) -> Result<Vec<Component>> {
+pub(in crate::launch) fn components(path: &str) -> Result<Vec<Component>> {
     let path = path.trim_start_matches('/');
     let ends = path
         .match_indices('/')

@@ -7,7 +7,7 @@
 
 mod api;
 mod builder;
-mod custom;
+pub(super) mod custom;
 mod dev;
 mod run;
 mod start;
