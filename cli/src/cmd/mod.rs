@@ -10,6 +10,7 @@ pub mod clone;
 pub mod completions;
 pub mod config;
 pub mod control;
+pub mod copy;
 pub mod edit;
 pub mod exec;
 pub mod export;
@@ -78,6 +79,9 @@ fn carry_out(command: &Command, globals: &Globals) -> Result<ExitCode> {
         Command::Logs(args) => logs::run(args, globals),
         Command::Bind(args) => bind::run(args, globals),
         Command::Unbind(args) => bind::unbind(args, globals),
+        Command::Cp(args) => copy::run(args, globals),
+        Command::CopyTo(args) => copy::copy_to(args, globals),
+        Command::CopyFrom(args) => copy::copy_from(args, globals),
         Command::Stop(args) => stop::run(args, globals),
         Command::Cat(args) => cat::run(args, globals),
         Command::Edit(args) => edit::run(args, globals),

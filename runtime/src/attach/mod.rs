@@ -17,6 +17,7 @@ mod user;
 
 pub use self::bind::{BindRequest, bind, unbind};
 pub use self::enter::{Command, exec};
+pub(crate) use self::entrance::Entrance;
 pub use self::login::login;
 pub(crate) use self::manager::ask;
 pub use self::shell::{Shell, shell};

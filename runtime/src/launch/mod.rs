@@ -24,3 +24,4 @@ pub(crate) use self::compile::compile;
 pub(crate) use self::parent::{Host, Launched, launch};
 pub(crate) use self::root::memory;
 pub(crate) use self::trees::Materials;
+pub(crate) use self::userns::with_map;

@@ -1,6 +1,8 @@
 //! What crosses the border of a running machine: mounts and files.
 
 mod binds;
+mod copies;
+mod trees;
 
 use std::fs;
 use std::os::unix::fs::chown;
