@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::cmd::attach::AttachArgs;
 use crate::cmd::background::StartArgs;
+use crate::cmd::bind::{BindArgs, UnbindArgs};
 use crate::cmd::boot::BootArgs;
 use crate::cmd::cat::CatArgs;
 use crate::cmd::change_images::{CleanArgs, ReadOnlyArgs, RemoveArgs, RenameArgs};
@@ -11,6 +12,7 @@ use crate::cmd::clone::CloneArgs;
 use crate::cmd::completions::CompletionsArgs;
 use crate::cmd::config::ConfigArgs;
 use crate::cmd::control::{IsRunningArgs, KillArgs, NamesArgs, WaitArgs};
+use crate::cmd::copy::{CopyFromArgs, CopyToArgs, CpArgs};
 use crate::cmd::edit::EditArgs;
 use crate::cmd::exec::ExecArgs;
 use crate::cmd::export::ExportArgs;
@@ -96,6 +98,21 @@ pub enum Command {
     Attach(AttachArgs),
     /// Show what a machine in the background wrote to its console
     Logs(LogsArgs),
+    /// Mount what the host has into a running machine
+    #[command(after_help = crate::cmd::bind::BIND_HELP)]
+    Bind(BindArgs),
+    /// Take off what `bind` has mounted
+    #[command(after_help = crate::cmd::bind::UNBIND_HELP)]
+    Unbind(UnbindArgs),
+    /// Copy files and directories into a machine, out of it, or to another
+    #[command(after_help = crate::cmd::copy::CP_HELP)]
+    Cp(CpArgs),
+    /// Copy a file or directory of the host into a machine
+    #[command(after_help = crate::cmd::copy::COPY_TO_HELP)]
+    CopyTo(CopyToArgs),
+    /// Copy a file or directory of a machine to the host
+    #[command(after_help = crate::cmd::copy::COPY_FROM_HELP)]
+    CopyFrom(CopyFromArgs),
     /// Stop a machine
     Stop(StopArgs),
     /// Print the settings files of machines

@@ -2,6 +2,7 @@
 
 pub mod attach;
 pub mod background;
+pub mod bind;
 pub mod boot;
 pub mod cat;
 pub mod change_images;
@@ -9,6 +10,7 @@ pub mod clone;
 pub mod completions;
 pub mod config;
 pub mod control;
+pub mod copy;
 pub mod edit;
 pub mod exec;
 pub mod export;
@@ -75,6 +77,11 @@ fn carry_out(command: &Command, globals: &Globals) -> Result<ExitCode> {
         Command::Show(args) => show::run(args, globals),
         Command::Attach(args) => attach::run(args, globals),
         Command::Logs(args) => logs::run(args, globals),
+        Command::Bind(args) => bind::run(args, globals),
+        Command::Unbind(args) => bind::unbind(args, globals),
+        Command::Cp(args) => copy::run(args, globals),
+        Command::CopyTo(args) => copy::copy_to(args, globals),
+        Command::CopyFrom(args) => copy::copy_from(args, globals),
         Command::Stop(args) => stop::run(args, globals),
         Command::Cat(args) => cat::run(args, globals),
         Command::Edit(args) => edit::run(args, globals),
