@@ -10,6 +10,7 @@ pub mod completions;
 pub mod config;
 pub mod control;
 pub mod edit;
+pub mod enable;
 pub mod exec;
 pub mod export;
 pub mod images;
@@ -26,6 +27,7 @@ pub mod run;
 pub mod settings_args;
 pub mod show;
 mod start;
+mod start_enabled;
 pub mod status;
 pub mod stop;
 mod template;
@@ -55,6 +57,8 @@ fn carry_out(command: &Command, globals: &Globals) -> Result<ExitCode> {
     match command {
         Command::Boot(args) => return boot::run(args, globals),
         Command::Start(args) => return background::run(args, globals),
+        Command::Enable(args) => return enable::enable(args, globals),
+        Command::Disable(args) => enable::disable(args, globals),
         Command::Run(args) => return run::run(args, globals),
         Command::Exec(args) => return exec::run(args, globals),
         Command::Login(args) => return login::run(args, globals),

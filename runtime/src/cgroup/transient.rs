@@ -5,17 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use tokio::runtime;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use zbus::zvariant::{OwnedObjectPath, Value};
-use zbus::{Connection, Error as BusError, proxy};
+use zbus::{Connection, Error as BusError};
 
 use super::host::own_cgroup;
 use crate::error::{Context, Error, Kind, Result};
 use crate::name::MachineName;
-
-/// How long systemd may take; it is busy for that long only when it is stuck.
-const TIMEOUT: Duration = Duration::from_secs(30);
+use crate::systemd::{ManagerProxy, TIMEOUT, on_bus};
 
 /// How long the scope of a machine that has just ended may take to go.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -24,42 +21,12 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const TASKS_MAX: u64 = 16384;
 const STOP_TIMEOUT: Duration = Duration::from_secs(120);
 
-#[proxy(
-    interface = "org.freedesktop.systemd1.Manager",
-    default_service = "org.freedesktop.systemd1",
-    default_path = "/org/freedesktop/systemd1",
-    gen_blocking = false
-)]
-trait Manager {
-    fn subscribe(&self) -> zbus::Result<()>;
-
-    #[allow(clippy::type_complexity)]
-    fn start_transient_unit(
-        &self,
-        name: &str,
-        mode: &str,
-        properties: &[(&str, Value<'_>)],
-        auxiliary: &[(&str, &[(&str, Value<'_>)])],
-    ) -> zbus::Result<OwnedObjectPath>;
-
-    #[zbus(signal)]
-    fn job_removed(&self, id: u32, job: OwnedObjectPath, unit: String, result: String);
-}
-
 /// Has systemd put this process into a new, delegated scope, and tells the scope's cgroup.
 pub(super) fn start(unit: &str, machine: &MachineName) -> Result<PathBuf> {
     let what = || format!("start scope {unit}");
-    let runtime = runtime::Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .max_blocking_threads(1)
-        .build()
-        .cannot(what)?;
-    let started = runtime.block_on(async { timeout(TIMEOUT, request(unit, machine)).await });
-    match started {
-        Ok(Ok(())) => entered(unit),
-        Ok(Err(error)) => Err(refused(error)).cannot(what),
-        Err(_) => Err(Error::new(Kind::Failed, "systemd does not answer")).cannot(what),
+    match on_bus(TIMEOUT, request(unit, machine)).cannot(what)? {
+        Ok(()) => entered(unit),
+        Err(error) => Err(refused(error)).cannot(what),
     }
 }
 

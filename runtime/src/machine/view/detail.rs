@@ -113,7 +113,7 @@ pub fn status(dirs: &Dirs, name: &MachineName, look: Look) -> Result<Detail> {
     let cgroups = Arc::new(Cgroups::probe()?);
     let store = Store::new(dirs, cgroups.clone());
     let machine = store.machine(name)?.ok_or_else(|| absent(name))?;
-    let (summary, inside) = summary(&machine)?;
+    let (summary, inside) = summary(dirs, &machine)?;
     if summary.state == State::Dead {
         return Err(absent(name));
     }
