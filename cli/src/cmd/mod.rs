@@ -31,6 +31,7 @@ mod start_enabled;
 pub mod status;
 pub mod stop;
 mod template;
+pub mod unit_args;
 
 use std::process::ExitCode;
 
