@@ -12,6 +12,7 @@ pub mod config;
 pub mod control;
 pub mod copy;
 pub mod edit;
+pub mod enable;
 pub mod exec;
 pub mod export;
 pub mod images;
@@ -28,9 +29,11 @@ pub mod run;
 pub mod settings_args;
 pub mod show;
 mod start;
+mod start_enabled;
 pub mod status;
 pub mod stop;
 mod template;
+pub mod unit_args;
 
 use std::process::ExitCode;
 
@@ -57,6 +60,8 @@ fn carry_out(command: &Command, globals: &Globals) -> Result<ExitCode> {
     match command {
         Command::Boot(args) => return boot::run(args, globals),
         Command::Start(args) => return background::run(args, globals),
+        Command::Enable(args) => return enable::enable(args, globals),
+        Command::Disable(args) => enable::disable(args, globals),
         Command::Run(args) => return run::run(args, globals),
         Command::Exec(args) => return exec::run(args, globals),
         Command::Login(args) => return login::run(args, globals),

@@ -12,6 +12,7 @@ mod explain;
 mod host;
 mod network;
 mod owners;
+mod register;
 mod restart;
 mod root;
 mod run;
