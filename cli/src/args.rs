@@ -94,7 +94,7 @@ pub enum Command {
     Show(ShowArgs),
     /// Connect the terminal to the console of a machine in the background
     Attach(AttachArgs),
-    /// Show what a machine in the background wrote to its console
+    /// Show what a machine wrote to its console, or its journal
     Logs(LogsArgs),
     /// Stop a machine
     Stop(StopArgs),

@@ -160,16 +160,24 @@ fn find(root: &ImageRoot, command: &Command) -> Result<String> {
     if name.contains('/') {
         return Ok(name.to_owned());
     }
+    search(root, name).ok_or_else(|| {
+        let name = name.escape_debug();
+        Error::new(
+            Kind::NoCommand,
+            format!("cannot execute '{name}': no such command"),
+        )
+    })
+}
+
+fn search(root: &ImageRoot, name: &str) -> Option<String> {
     PATH.split(':')
         .map(|dir| format!("{dir}/{name}"))
         .find(|path| root.file(path).is_ok())
-        .ok_or_else(|| {
-            let name = name.escape_debug();
-            Error::new(
-                Kind::NoCommand,
-                format!("cannot execute '{name}': no such command"),
-            )
-        })
+}
+
+/// Whether a command of that name would be found in the tree.
+pub(crate) fn has_command(root: &ImageRoot, name: &str) -> bool {
+    search(root, name).is_some()
 }
 
 fn environment(command: &Command, user: Option<&User>) -> Result<Vec<CString>> {

@@ -8,10 +8,13 @@ mod dbus;
 mod enter;
 mod login;
 mod manager;
+mod own;
 mod shell;
 mod user;
 
+pub(crate) use self::enter::has_command;
 pub use self::enter::{Command, exec};
 pub use self::login::login;
 pub(crate) use self::manager::ask;
+pub(crate) use self::own::nsrun;
 pub use self::shell::{Shell, shell};
