@@ -6,14 +6,16 @@
 mod child;
 mod dbus;
 mod enter;
+mod env;
 mod login;
 mod manager;
+mod nixos;
 mod own;
 mod shell;
 mod user;
 
-pub(crate) use self::enter::has_command;
 pub use self::enter::{Command, exec};
+pub(crate) use self::env::has_command;
 pub use self::login::login;
 pub(crate) use self::manager::ask;
 pub(crate) use self::own::nsrun;
