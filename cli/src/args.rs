@@ -117,7 +117,7 @@ pub enum Command {
     Show(ShowArgs),
     /// Connect the terminal to the console of a machine in the background
     Attach(AttachArgs),
-    /// Show what a machine in the background wrote to its console
+    /// Show what a machine wrote to its console, or its journal
     Logs(LogsArgs),
     /// Mount what the host has into a running machine
     #[command(after_help = crate::cmd::bind::BIND_HELP)]

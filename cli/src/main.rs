@@ -11,6 +11,7 @@ mod report;
 mod said;
 mod settings;
 mod usage;
+mod when;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

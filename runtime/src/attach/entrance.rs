@@ -30,7 +30,7 @@ impl Entrance {
     /// # Errors
     /// [`Kind::NotFound`] if there is none that is up.
     pub(crate) fn find(store: &Store, name: &MachineName) -> Result<Self> {
-        let machine = store.machine(name)?.ok_or_else(|| absent(name))?;
+        let machine = store.machine(name)?.ok_or_else(|| store.absent(name))?;
         Self::of(&machine)
     }
 

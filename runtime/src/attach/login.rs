@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, Uid};
 
 use super::enter::{Command, exec, running};
+use super::own::nsrun;
 use crate::dirs::Dirs;
 use crate::error::{Context, Error, Kind, Result};
 use crate::machine::Cgroups;
@@ -115,11 +116,7 @@ fn terminal(leader: &PidFd, root: u32) -> rustix::io::Result<(OwnedFd, String)> 
 /// does, since one that has joined a PID namespace cannot leave it.
 fn quietly(dirs: &Dirs, name: &MachineName, words: &[&str]) -> Result<bool> {
     let what = || format!("run {} in machine {name}", words.join(" "));
-    let mut child = std::process::Command::new("/proc/self/exe")
-        .arg("--image-root")
-        .arg(dirs.image_root())
-        .args(dirs.state_root().map(|_| "--state-root"))
-        .args(dirs.state_root())
+    let mut child = nsrun(dirs)
         .args(["exec", name.as_str(), "--"])
         .args(words)
         .stdin(Stdio::null())
