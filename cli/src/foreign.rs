@@ -40,12 +40,6 @@ const TABLE: &[(&[&str], Answer)] = &[
         &["--register", "--keep-unit"],
         Instead("nothing: nsrun finds its machines by itself"),
     ),
-    (
-        &["--suppress-sync"],
-        Not(
-            "an image whose changes matter must be able to sync; --ephemeral never waits for a disk",
-        ),
-    ),
     (&["--system"], Not("machines belong to root of the host")),
     (
         &["--share-system"],

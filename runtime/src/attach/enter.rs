@@ -119,7 +119,7 @@ fn script(record: &Record, leader: &PidFd, command: &Command) -> Result<Script> 
         user: user.as_ref().map(Ids::of),
         capabilities: limits.capabilities.mask(),
         no_new_privileges: limits.no_new_privileges,
-        filter: seccomp::payload_filter(Arch::NATIVE, limits.capabilities),
+        filter: seccomp::payload_filter(Arch::NATIVE, limits.capabilities, &record.restrictions),
         program: text(&program)?,
         argv: CVec::new(words?),
         env: CVec::new(environment(command, user.as_ref())?),
