@@ -38,6 +38,9 @@ pub fn apply(
 /// What the command line says: options, and what verb and arguments mean.
 fn said(args: &Said<MachineArgs>, request: &Request) -> Vec<String> {
     let mut names = args.names().to_vec();
+    // What takes an option back says it, too.
+    let taken_back = args.names().iter();
+    names.extend(taken_back.filter_map(|name| Some(name.strip_prefix("no-")?.to_owned())));
     let mut add = |name: &str, given: bool| {
         if given {
             names.push(name.to_owned());

@@ -26,6 +26,7 @@ pub mod mount_args;
 pub mod process_args;
 pub mod pull;
 pub mod run;
+pub mod security_args;
 pub mod settings_args;
 pub mod show;
 mod start;
