@@ -2,6 +2,7 @@
 
 mod args;
 mod cmd;
+mod compat;
 mod foreign;
 mod format;
 mod globals;
@@ -18,10 +19,12 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
+    if let Some(peer) = compat::Peer::called(&words) {
+        return compat::run(peer, &words);
+    }
     match args::Cli::try_parse_from(&words) {
         Ok(cli) => {
-            let mut globals = cli.globals.resolve();
-            globals.supervise = cli.supervise;
+            let globals = cli.globals(&words);
             cmd::dispatch(&cli.command, &globals)
         }
         Err(error) => usage::explain(&error, &words),
