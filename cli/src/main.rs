@@ -3,6 +3,7 @@
 mod args;
 mod cmd;
 mod compat;
+mod complete;
 mod foreign;
 mod format;
 mod globals;
@@ -19,6 +20,9 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
+    if let Some(status) = complete::answer(&words) {
+        return status;
+    }
     if let Some(peer) = compat::Peer::called(&words) {
         return compat::run(peer, &words);
     }

@@ -61,6 +61,15 @@ pub fn run(peer: Peer, words: &[OsString]) -> ExitCode {
     }
 }
 
+/// The peer's grammar.
+pub fn grammar(peer: Peer) -> clap::Command {
+    match peer {
+        Peer::Nspawn => nspawn::command(),
+        Peer::Machinectl => machinectl::machinectl(),
+        Peer::Importctl => machinectl::importctl(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

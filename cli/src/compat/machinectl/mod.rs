@@ -7,7 +7,7 @@ mod transfers;
 
 use std::ffi::OsString;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use self::args::{Importctl, Machinectl, Options, Verb};
 use super::Peer;
@@ -29,6 +29,16 @@ pub(super) fn translate(peer: Peer, words: &[OsString]) -> Result<Translation, R
         Verb::Transfer(verb) => transfers::machinectl(verb, options),
         _ => machines::translate(verb, options),
     }
+}
+
+/// The grammar of machinectl.
+pub(super) fn machinectl() -> clap::Command {
+    Machinectl::command()
+}
+
+/// The grammar of importctl.
+pub(super) fn importctl() -> clap::Command {
+    Importctl::command()
 }
 
 impl Options {
