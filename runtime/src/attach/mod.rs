@@ -12,6 +12,6 @@ mod shell;
 mod user;
 
 pub use self::enter::{Command, exec};
-pub use self::login::login;
+pub use self::login::{LoginEvent, login};
 pub(crate) use self::manager::ask;
 pub use self::shell::{Shell, shell};
