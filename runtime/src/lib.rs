@@ -7,6 +7,7 @@ pub mod caps;
 pub mod cgroup;
 pub mod device_policy;
 pub mod dirs;
+pub mod disk;
 pub mod enabled;
 pub mod error;
 pub mod facts;

@@ -114,6 +114,7 @@ fn look(scope: &Scope) -> BTreeSet<String> {
     seen.extend(kernel::links());
     seen.extend(kernel::abstract_sockets());
     seen.extend(kernel::sysv_ipc());
+    seen.extend(kernel::loop_devices(&scope.mark));
     seen.extend(kernel::host_name());
     seen.extend(files::in_dirs(&scope.dirs));
     seen.extend(files::hidden_at_top(&scope.image_roots));

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::ValueHint;
-use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
+use clap::builder::{ArgPredicate, BoolishValueParser, PossibleValuesParser, TypedValueParser};
 use nsrun_runtime::caps::CapSet;
 use nsrun_runtime::image::{is_read_only, lookup};
 use nsrun_runtime::ownership::Ownership;
@@ -14,6 +14,7 @@ use nsrun_runtime::{Error, Kind, MachineName, Result};
 use rustix::termios::isatty;
 
 use super::defaults::Defaults;
+use super::disk_args::DiskArgs;
 use super::mount_args::MountArgs;
 use super::process_args::ProcessArgs;
 use super::security_args::SecurityArgs;
@@ -25,9 +26,18 @@ use crate::globals::Globals;
 // What to start, and how.
 #[derive(clap::Args, Debug)]
 pub struct MachineArgs {
-    /// A directory if the word has a slash, else the name of an image
-    #[arg(value_name = "ROOTFS|IMAGE", value_hint = ValueHint::DirPath)]
+    /// A directory or disk image if the word has a slash, else the name of an image
+    #[arg(
+        value_name = "ROOTFS|IMAGE",
+        value_hint = ValueHint::AnyPath,
+        required = false,
+        required_unless_present = "disk_image",
+        default_value_if("disk_image", ArgPredicate::IsPresent, "")
+    )]
     pub image: String,
+
+    #[command(flatten)]
+    disk: DiskArgs,
 
     /// Set the machine's name [default: the image's]
     #[arg(short = 'M', long, value_name = "NAME")]
@@ -153,7 +163,7 @@ pub struct MachineArgs {
     )]
     timezone: Timezone,
 
-    /// Start from a root directory that does not belong to root
+    /// Start from an image that does not belong to root, or that others may write to
     #[arg(long)]
     pub allow_unsafe_root: bool,
 
@@ -196,6 +206,8 @@ impl MachineArgs {
             machine = machine.with_suffix(&Incarnation::new()?.to_string())?;
         }
         let mut request = Request::new(machine, root, mode);
+        request.trust_image = self.disk.trust;
+        request.allow_unsafe_root = self.allow_unsafe_root;
         request.users = self.private_users.unwrap_or(self.defaults.users());
         request.ownership = self.private_users_ownership;
         request.network = self.network;
@@ -242,6 +254,9 @@ impl MachineArgs {
     }
 
     fn root(&self, globals: &Globals) -> Result<PathBuf> {
+        if let Some(image) = &self.disk.image {
+            return self.disk.path(image, &self.image);
+        }
         if let Some(template) = &self.template {
             return template::root(&self.image, template, self.dry_run, globals);
         }
@@ -252,7 +267,7 @@ impl MachineArgs {
         }
         let found = self.image.parse().and_then(|name| {
             let image = lookup::find(&globals.dirs, &name)?;
-            image.tree().map(Path::to_owned)
+            image.startable().map(Path::to_owned)
         });
         found.map_err(|error| match error.kind() {
             Kind::NotFound | Kind::Usage if error.advice().is_none() => {
@@ -275,15 +290,18 @@ impl MachineArgs {
 
 fn name_of(root: &Path) -> Result<MachineName> {
     let last = root.file_name().map(|name| name.to_string_lossy());
-    last.and_then(|name| MachineName::cleaned(&name))
-        .ok_or_else(|| {
-            let root = root.display();
-            Error::new(
-                Kind::Usage,
-                format!("cannot make a machine name from {root}"),
-            )
-            .hint("name the machine with --machine=NAME")
-        })
+    let whole = |name: &str| match name.strip_suffix(".raw") {
+        Some(stem) if !root.is_dir() => MachineName::cleaned(stem),
+        _ => MachineName::cleaned(name),
+    };
+    last.and_then(|name| whole(&name)).ok_or_else(|| {
+        let root = root.display();
+        Error::new(
+            Kind::Usage,
+            format!("cannot make a machine name from {root}"),
+        )
+        .hint("name the machine with --machine=NAME")
+    })
 }
 
 /// Reads `NAME=VALUE` or, for the caller's value, `NAME`.

@@ -12,6 +12,7 @@ pub mod config;
 pub mod control;
 pub mod copy;
 mod defaults;
+mod disk_args;
 pub mod edit;
 pub mod enable;
 pub mod exec;

@@ -44,7 +44,6 @@ pub fn run_in(
         nspawn::begins(&request, globals);
     }
     let options = StartOptions {
-        allow_unsafe_root: args.allow_unsafe_root,
         background: globals.supervise,
         restart,
     };

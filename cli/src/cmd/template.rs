@@ -24,7 +24,7 @@ pub(super) fn root(
     }
     let name: MachineName = image.parse()?;
     match lookup::find(&globals.dirs, &name) {
-        Ok(found) => found.tree().map(Path::to_owned),
+        Ok(found) => found.startable().map(Path::to_owned),
         Err(error) if error.kind() != Kind::NotFound => Err(error),
         Err(_) if dry_run => std::path::absolute(template)
             .map_err(|e| Error::new(Kind::Failed, "cannot tell the current directory").because(e)),

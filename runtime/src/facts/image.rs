@@ -7,10 +7,13 @@ use std::path::Path;
 
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, StatVfsMountFlags};
 use rustix::io::Errno;
+use rustix::mount::OpenTreeFlags;
 
 use super::accounts::{self, Account};
 use super::program;
+use crate::disk::Mounted;
 use crate::error::{Context, Error, Kind, Result};
+use crate::mountinfo;
 use crate::plan::{Mode as Start, Request, parse_id};
 
 /// Longest file of an image that is read, in bytes.
@@ -42,14 +45,19 @@ pub struct ImageFacts {
 
 /// The root directory of an image.
 #[derive(Debug)]
-pub(crate) struct ImageRoot(OwnedFd);
+pub(crate) enum ImageRoot {
+    /// A directory of the host.
+    Directory(OwnedFd),
+    /// The file system of a disk image.
+    Disk(Mounted),
+}
 
 impl ImageRoot {
     /// Opens the directory on the host.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         rustix::fs::open(path, flags, Mode::empty())
-            .map(Self)
+            .map(Self::Directory)
             .map_err(|errno| {
                 let kind = match errno {
                     Errno::NOENT => Kind::NotFound,
@@ -63,8 +71,38 @@ impl ImageRoot {
 
     /// User and group that own the directory.
     pub(crate) fn owner(&self) -> Result<(u32, u32)> {
-        let stat = rustix::fs::fstat(&self.0).cannot(|| "look at the root directory")?;
+        let stat = rustix::fs::fstat(self).cannot(|| "look at the root directory")?;
         Ok((stat.st_uid, stat.st_gid))
+    }
+
+    /// The directory's permissions.
+    pub(crate) fn mode(&self) -> Result<Mode> {
+        let stat = rustix::fs::fstat(self).cannot(|| "look at the root directory")?;
+        Ok(Mode::from_raw_mode(stat.st_mode))
+    }
+
+    /// Another mount of it, with those in it if `recursive`, that is attached nowhere.
+    pub(crate) fn mount(&self, recursive: bool) -> Result<OwnedFd> {
+        let what = || "clone the mount of the image";
+        match self {
+            Self::Directory(fd) => {
+                let mut flags = OpenTreeFlags::OPEN_TREE_CLONE
+                    | OpenTreeFlags::OPEN_TREE_CLOEXEC
+                    | OpenTreeFlags::AT_EMPTY_PATH;
+                flags.set(OpenTreeFlags::AT_RECURSIVE, recursive);
+                rustix::mount::open_tree(fd, c"", flags).cannot(what)
+            }
+            // Nothing is mounted in it.
+            Self::Disk(disk) => disk.again().cannot(what),
+        }
+    }
+
+    /// The kind of its file system.
+    pub(crate) fn file_system(&self) -> Option<String> {
+        match self {
+            Self::Directory(fd) => mountinfo::file_system(fd.as_fd()),
+            Self::Disk(disk) => Some(disk.file_system().to_string()),
+        }
     }
 
     /// Whether its mount has attributes that restrict what can be done in it.
@@ -73,7 +111,7 @@ impl ImageRoot {
             | StatVfsMountFlags::NOSUID
             | StatVfsMountFlags::NODEV
             | StatVfsMountFlags::NOEXEC;
-        rustix::fs::fstatvfs(&self.0).is_ok_and(|stat| stat.f_flag.intersects(restrictions))
+        rustix::fs::fstatvfs(self).is_ok_and(|stat| stat.f_flag.intersects(restrictions))
     }
 
     /// Opens a file inside, following links as the payload would, never out of the root.
@@ -140,7 +178,7 @@ impl ImageRoot {
     /// Opens what is at a path as the payload would find it, never out of the root.
     pub(crate) fn resolve(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
         let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        rustix::fs::openat2(&self.0, path, flags, Mode::empty(), how)
+        rustix::fs::openat2(self, path, flags, Mode::empty(), how)
     }
 }
 
@@ -155,7 +193,10 @@ fn beginning(file: OwnedFd) -> Result<Vec<u8>, Errno> {
 
 impl AsFd for ImageRoot {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        match self {
+            Self::Directory(fd) => fd.as_fd(),
+            Self::Disk(disk) => disk.as_fd(),
+        }
     }
 }
 

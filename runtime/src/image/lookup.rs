@@ -64,6 +64,19 @@ pub struct Image {
 }
 
 impl Image {
+    /// The path of an image that a machine can start from.
+    ///
+    /// # Errors
+    /// [`Kind::BadInput`] if it is neither a directory nor a disk image.
+    pub fn startable(&self) -> Result<&Path> {
+        match self.kind {
+            ImageKind::Directory | ImageKind::Raw | ImageKind::Block => Ok(&self.path),
+            ImageKind::Stack | ImageKind::Versions => {
+                Err(self.unsupported("only directories and disk images can be started"))
+            }
+        }
+    }
+
     /// The path of the image's tree.
     ///
     /// # Errors
@@ -72,12 +85,16 @@ impl Image {
         if self.kind == ImageKind::Directory {
             return Ok(&self.path);
         }
+        Err(self.unsupported("only directories are supported"))
+    }
+
+    fn unsupported(&self, rule: &str) -> Error {
         let what = format!(
-            "image {} is {}, and only directories are supported",
+            "image {} is {}, and {rule}",
             self.path.display(),
             self.kind.text()
         );
-        Err(Error::new(Kind::BadInput, what))
+        Error::new(Kind::BadInput, what)
     }
 }
 

@@ -6,9 +6,7 @@ use std::path::PathBuf;
 
 use rustix::fs::{AtFlags, Gid, StatVfsMountFlags, Uid};
 use rustix::io::Errno;
-use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, OpenTreeFlags, open_tree,
-};
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags};
 
 use super::trees;
 
@@ -23,7 +21,7 @@ pub(super) fn clone(
     userns: Option<BorrowedFd<'_>>,
     attributes: MountAttrFlags,
 ) -> Result<OwnedFd> {
-    let tree = clone_tree(root, true).cannot(|| "clone the mount of the image")?;
+    let tree = root.mount(true)?;
     if let Some(userns) = userns {
         idmap(tree.as_fd(), true, userns).map_err(|error| explain(error, root, userns))?;
     }
@@ -50,7 +48,7 @@ pub(super) fn cover(
     let lower = match userns {
         None => root.as_fd().try_clone_to_owned().cannot(what)?,
         Some(userns) => {
-            let tree = clone_tree(root, false).cannot(|| "clone the mount of the image")?;
+            let tree = root.mount(false)?;
             idmap(tree.as_fd(), false, userns).map_err(|error| explain(error, root, userns))?;
             tree
         }
@@ -128,19 +126,13 @@ pub(crate) fn memory(size: &CStr) -> rustix::io::Result<OwnedFd> {
     rustix::mount::fsmount(&context, flags, MountAttrFlags::empty())
 }
 
-fn clone_tree(root: &ImageRoot, recursive: bool) -> rustix::io::Result<OwnedFd> {
-    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE
-        | OpenTreeFlags::OPEN_TREE_CLOEXEC
-        | OpenTreeFlags::AT_EMPTY_PATH;
-    flags.set(OpenTreeFlags::AT_RECURSIVE, recursive);
-    open_tree(root, c"", flags)
-}
-
 /// Tells which file system is to blame, and the way around it.
 fn explain(error: std::io::Error, root: &ImageRoot, userns: BorrowedFd<'_>) -> Error {
     let path = path_of(root);
     let shown = path.display();
-    let alone = clone_tree(root, false).map(|tree| idmap(tree.as_fd(), false, userns));
+    let alone = root
+        .mount(false)
+        .map(|tree| idmap(tree.as_fd(), false, userns));
     let (what, hint) = if let Ok(Ok(())) = alone {
         let inner = inner_mounts(root, &path);
         let list: Vec<String> = inner.iter().map(words).collect();
@@ -150,11 +142,18 @@ fn explain(error: std::io::Error, root: &ImageRoot, userns: BorrowedFd<'_>) -> E
         );
         (what, "unmount them before the start")
     } else {
-        let word = mountinfo::file_system(root.as_fd());
+        let word = root.file_system();
         let word = word.unwrap_or_else(|| "its file system".to_owned());
         let what = format!("cannot shift the ids of {shown}: {word} has no idmapped mounts");
-        let hint = "move the image to ext4, xfs, btrfs or tmpfs, or let nsrun change the owners \
-                    on its disk for good with --private-users-ownership=chown";
+        let hint = match root {
+            ImageRoot::Directory(_) => {
+                "move the image to ext4, xfs, btrfs or tmpfs, or let nsrun change the owners on its \
+                 disk for good with --private-users-ownership=chown"
+            }
+            ImageRoot::Disk(_) => {
+                "it takes a newer kernel, or the host's users: --private-users=no"
+            }
+        };
         (what, hint)
     };
     let kind = match error.raw_os_error() {

@@ -4,9 +4,11 @@ use std::fmt;
 
 use super::owners;
 use crate::dirs::Dirs;
+use crate::disk::{Disk, Trust};
 use crate::error::{Context, Result};
 use crate::facts::{HostFacts, ImageFacts, ImageRoot, Opened, open_sources};
 use crate::launch;
+use crate::lock::{ImageLocks, Mode};
 use crate::ownership::{TreeIds, treat};
 use crate::plan::{self, Plan, Request};
 use crate::range::{FIRST_BASE, PrivateUsers, Range, SIZE};
@@ -31,7 +33,12 @@ struct Script {
 /// # Errors
 /// As for a start, up to the point where it would begin to change anything.
 pub fn explain(request: &Request, dirs: &Dirs) -> Result<Explanation> {
-    let Prepared { root, plan, .. } = prepare(request)?;
+    let disk = look(request)?;
+    let _lock = match disk {
+        Some(_) => Some(ImageLocks::of(&request.root)?.take(Mode::Shared)?),
+        None => None,
+    };
+    let Prepared { root, plan, .. } = prepare(request, disk, false)?;
     let range = match plan.users {
         PrivateUsers::No => None,
         PrivateUsers::Pick => Range::new(owners::wish(&root)?.unwrap_or(FIRST_BASE), SIZE),
@@ -58,14 +65,45 @@ pub(super) struct Prepared {
     pub(super) opened: Vec<Opened>,
 }
 
-/// Gathers the facts and makes the plan.
-pub(super) fn prepare(request: &Request) -> Result<Prepared> {
+/// Looks at the image that a request names, if it is a disk image.
+pub(super) fn look(request: &Request) -> Result<Option<Disk>> {
+    let trust = Trust {
+        content: request.trust_image,
+        owner: request.allow_unsafe_root,
+    };
+    Disk::look(&request.root, trust)
+}
+
+/// Gathers the facts and makes the plan. A disk image is locked by now, to write to it if it is to be
+/// `writable`.
+pub(super) fn prepare(request: &Request, disk: Option<Disk>, writable: bool) -> Result<Prepared> {
     let host = HostFacts::probe(request)?;
-    let root = ImageRoot::open(&request.root)?;
+    let Some(disk) = disk else {
+        return make(request, &host, ImageRoot::open(&request.root)?);
+    };
+    let mut warnings: Vec<String> = disk.left_out().into_iter().collect();
+    let mut request = request.clone();
+    if let Some(reason) = disk.read_only()
+        && !plan::overlays(&request)
+    {
+        if !request.read_only && matches!(request.mode, plan::Mode::Boot { .. }) {
+            warnings.push(format!(
+                "the root is read-only, since {reason}: with --volatile=overlay the system may \
+                 change it, and the changes go with the machine"
+            ));
+        }
+        request.read_only = true;
+    }
+    let mut prepared = make(&request, &host, ImageRoot::Disk(disk.mount(writable)?))?;
+    prepared.plan.warnings.append(&mut warnings);
+    Ok(prepared)
+}
+
+fn make(request: &Request, host: &HostFacts, root: ImageRoot) -> Result<Prepared> {
     let image = ImageFacts::probe(request, &root, host.timezone.as_deref())?;
     let mounts = plan::all_mounts(request)?;
     let opened = open_sources(&mounts, &root)?;
-    let plan = plan::make(request, &host, &image, (mounts, &opened))?;
+    let plan = plan::make(request, host, &image, (mounts, &opened))?;
     Ok(Prepared { root, plan, opened })
 }
 

@@ -74,7 +74,11 @@ pub(super) fn register(
     }
     let id = parse_id(&plan.uuid).unwrap_or_default();
     let links: Vec<i32> = interface.and_then(index).into_iter().collect();
-    let root = plan.root.to_string_lossy();
+    // A disk image has no directory on the host.
+    let root = match plan.root.is_dir() {
+        true => plan.root.to_string_lossy(),
+        false => "".into(),
+    };
     let name = plan.machine.as_str();
     let done = on_bus(TIMEOUT, async {
         let bus = Connection::system().await?;

@@ -1,6 +1,7 @@
 //! One run of a machine, from the launch to the end of its first process.
 
 use std::os::fd::BorrowedFd;
+use std::rc::Rc;
 use std::time::Instant;
 
 use super::devices;
@@ -20,14 +21,15 @@ use crate::supervise::{self, Config, Outcome, Payload, ReadyWhen, Session, Statu
 
 /// What all runs of a machine share. The order is that of the drop after a failed launch: the link
 /// before the claim that lists it, and the scope, in which this process is, before the claim that
-/// would wait for it to be empty.
-pub(super) struct Machine<'a> {
+/// would wait for it to be empty, and the root, which may be a mount, before the claim that has its
+/// lock.
+pub(super) struct Machine {
     /// The link of the current run.
     pub(super) link: Option<Link>,
     pub(super) scope: Scope,
+    pub(super) root: Rc<ImageRoot>,
     pub(super) claim: Claim,
     pub(super) plan: Plan,
-    pub(super) root: &'a ImageRoot,
     /// What its mounts are made of.
     pub(super) gathered: Gathered,
     pub(super) range: Option<Range>,
@@ -39,7 +41,7 @@ pub(super) struct Machine<'a> {
     pub(super) unlisted: Option<String>,
 }
 
-impl Machine<'_> {
+impl Machine {
     /// Launches the payload and supervises it.
     pub(super) fn run(
         &mut self,
@@ -65,7 +67,8 @@ impl Machine<'_> {
         let payload = self.scope.payload().try_clone_to_owned();
         let payload = payload.cannot(|| "duplicate the descriptor of the cgroup")?;
         let gathered = std::mem::take(&mut self.gathered);
-        let launched = launch::launch(&script, gathered.materials(self.root), payload, self);
+        let root = Rc::clone(&self.root);
+        let launched = launch::launch(&script, gathered.materials(&root), payload, self);
         self.gathered = gathered;
         launched
     }
@@ -79,6 +82,7 @@ impl Machine<'_> {
         {
             self.claim.forget(&Item::Cgroup { path });
         }
+        drop(self.root);
         self.claim.end()?;
         removed
     }
@@ -137,7 +141,7 @@ impl Machine<'_> {
     }
 }
 
-impl supervise::Host for Machine<'_> {
+impl supervise::Host for Machine {
     fn kill_all(&mut self) -> Result<()> {
         self.scope.kill()
     }
@@ -163,7 +167,7 @@ impl supervise::Host for Machine<'_> {
     }
 }
 
-impl launch::Host for Machine<'_> {
+impl launch::Host for Machine {
     fn cgroup(&mut self) -> Result<()> {
         let owner = self.range.map_or(0, Range::base);
         self.scope.delegate(owner, owner)?;

@@ -50,15 +50,15 @@ impl Gathered {
 }
 
 /// Makes the directories that are missing; root of the machine is `owner` on the host, and what is seen
-/// of the image's top belongs to `top`.
+/// of the image's top belongs to `top` and has the permissions `mode`.
 pub(super) fn gather(
     plan: &Plan,
     opened: Vec<Opened>,
-    (owner, top): (u32, (u32, u32)),
+    (owner, top, mode): (u32, (u32, u32), Mode),
     claim: &mut Claim,
 ) -> Result<Gathered> {
     let mut gathered = Gathered {
-        changes: elsewhere(plan, top, claim)?,
+        changes: elsewhere(plan, top, mode, claim)?,
         ..Gathered::default()
     };
     let mut opened = opened.into_iter();
@@ -104,12 +104,13 @@ impl Gathered {
 }
 
 /// The place for the changes to the root.
-fn elsewhere(plan: &Plan, top: (u32, u32), claim: &mut Claim) -> Result<Option<Elsewhere>> {
+fn elsewhere(
+    plan: &Plan,
+    top: (u32, u32),
+    mode: Mode,
+    claim: &mut Claim,
+) -> Result<Option<Elsewhere>> {
     let what = || "make a place for the changes to the root";
-    let mode = || {
-        let stat = rustix::fs::stat(&plan.root).cannot(|| "look at the root directory")?;
-        Ok::<_, Error>(Mode::from_raw_mode(stat.st_mode))
-    };
     let made = |place: BorrowedFd<'_>, memory| {
         let (upper, work) = (OsStr::new("upper"), OsStr::new("work"));
         let made = Elsewhere {
@@ -117,7 +118,7 @@ fn elsewhere(plan: &Plan, top: (u32, u32), claim: &mut Claim) -> Result<Option<E
             work: make_owned(place, work, (0, 0)).cannot(what)?,
             _memory: memory,
         };
-        rustix::fs::fchmod(&made.upper, mode()?).cannot(what)?;
+        rustix::fs::fchmod(&made.upper, mode).cannot(what)?;
         Ok(Some(made))
     };
     match plan.changes {

@@ -1,11 +1,12 @@
 //! Starting a machine in the foreground and running it to its end, through its reboots.
 
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::background;
-use super::explain::{Prepared, prepare};
+use super::explain::{Prepared, look, prepare};
 use super::host::Cgroups;
 use super::owners;
 use super::register;
@@ -17,8 +18,7 @@ use crate::cgroup::{self, Scope};
 use crate::dirs::Dirs;
 use crate::error::{Context, Error, Kind, Result};
 use crate::lock::{ImageLocks, Mode};
-use crate::ownership::Ownership;
-use crate::plan::{Changes, Console, Plan, Request, Shown};
+use crate::plan::{self, Console, Plan, Request, Shown};
 use crate::range::{PrivateUsers, Range};
 use crate::state::{Claim, Identity, Incarnation, Item, Record, Since, Store};
 use crate::supervise::{Cause, ConsoleMode, Hub, Outcome, Session};
@@ -29,8 +29,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// What a start is allowed to do.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StartOptions {
-    /// The root directory need not be root's.
-    pub allow_unsafe_root: bool,
     /// The machine has no terminal: its console is served, and logged.
     pub background: bool,
     /// What becomes of a machine that ends by itself.
@@ -66,8 +64,23 @@ pub fn start(
     if request.users == PrivateUsers::No {
         crate::sys::seal::ensure().cannot(|| "go on as a sealed copy of nsrun")?;
     }
-    let Prepared { root, plan, opened } = prepare(request)?;
-    if let Some(warning) = root::check(&plan.root, options.allow_unsafe_root)? {
+    let cgroups = Arc::new(Cgroups::probe()?);
+    let store = Store::new(dirs, cgroups.clone());
+    let mut claim = None;
+    let disk = look(request)?;
+    let mut mode = lock_mode(request);
+    if let Some(disk) = &disk {
+        // To mount a file system may change it, so that it is locked before anything is known of it.
+        sweep(&store, dirs, tell)?;
+        if disk.read_only().is_some() {
+            mode = Mode::Shared;
+        }
+        let claim = claim.insert(store.claim(&request.machine)?);
+        claim.lock_image(&ImageLocks::of(&request.root)?, mode)?;
+    }
+    let is_directory = disk.is_none();
+    let Prepared { root, plan, opened } = prepare(request, disk, mode == Mode::Exclusive)?;
+    if is_directory && let Some(warning) = root::check(&plan.root, request.allow_unsafe_root)? {
         tell(Event::Warning(&warning));
     }
     if options.background && plan.console == Console::Inherited {
@@ -76,7 +89,6 @@ pub fn start(
     }
     let warnings = plan.warnings.iter();
     warnings.for_each(|warning| tell(Event::Warning(warning)));
-    let cgroups = Arc::new(Cgroups::probe()?);
     // From here on signals wait until the machine can be told of them.
     let mut session = if options.background {
         Session::in_background(background::take_starter()?)?
@@ -84,27 +96,22 @@ pub fn start(
         Session::open(console_mode(&plan))?
     };
     register::expect(&plan)?;
-    let store = Store::new(dirs, cgroups.clone());
-    for swept in store.sweep_machines()? {
-        if let Err(error) = swept.result {
-            let name = swept.name;
-            let text = format!("cannot clear up what is left of {name}: {error}");
-            tell(Event::Warning(&text));
+    let mut claim = match claim {
+        Some(claim) => claim,
+        None => {
+            sweep(&store, dirs, tell)?;
+            let mut claim = store.claim(&plan.machine)?;
+            claim.lock_image(&ImageLocks::of(&plan.root)?, mode)?;
+            claim
         }
-    }
-    if let Err(error) = crate::image::sweep(dirs) {
-        let text = format!("cannot clear up what was left of images: {error}");
-        tell(Event::Warning(&text));
-    }
-    let mut claim = store.claim(&plan.machine)?;
-    claim.lock_image(&ImageLocks::of(&plan.root)?, lock_mode(&plan))?;
+    };
     if options.background {
         session.serve(Hub::new(claim.path(), &dirs.console_log(&plan.machine))?);
     }
     let (range, map) = owners::settle(&plan, &root, &mut claim, &mut session, tell)?;
     let base = range.map_or(0, Range::base);
     let top = map.show(root.owner()?, base);
-    let gathered = scratch::gather(&plan, opened, (base, top), &mut claim)?;
+    let gathered = scratch::gather(&plan, opened, (base, top, root.mode()?), &mut claim)?;
     let mut scope = make_scope(&plan, cgroups.host(), &mut claim)?;
     if plan.boots {
         scope.enter_supervisor()?;
@@ -117,7 +124,7 @@ pub fn start(
         store,
         link: None,
         plan,
-        root: &root,
+        root: Rc::new(root),
         claim,
         scope,
         record,
@@ -127,7 +134,7 @@ pub fn start(
 }
 
 fn to_the_end(
-    mut machine: Machine<'_>,
+    mut machine: Machine,
     session: &mut Session,
     mut waits: Waits,
     tell: &mut dyn FnMut(Event<'_>),
@@ -155,13 +162,27 @@ fn console_mode(plan: &Plan) -> ConsoleMode {
     }
 }
 
-fn lock_mode(plan: &Plan) -> Mode {
-    let changes_nothing = plan.read_only || plan.empty_root || plan.changes != Changes::Kept;
-    if changes_nothing && plan.ownership != Ownership::Chown {
-        Mode::Shared
-    } else {
-        Mode::Exclusive
+fn lock_mode(request: &Request) -> Mode {
+    match plan::writes(request) {
+        true => Mode::Exclusive,
+        false => Mode::Shared,
     }
+}
+
+/// Clears up what dead machines and commands have left.
+fn sweep(store: &Store, dirs: &Dirs, tell: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+    for swept in store.sweep_machines()? {
+        if let Err(error) = swept.result {
+            let name = swept.name;
+            let text = format!("cannot clear up what is left of {name}: {error}");
+            tell(Event::Warning(&text));
+        }
+    }
+    if let Err(error) = crate::image::sweep(dirs) {
+        let text = format!("cannot clear up what was left of images: {error}");
+        tell(Event::Warning(&text));
+    }
+    Ok(())
 }
 
 fn make_scope(plan: &Plan, host: &cgroup::Host, claim: &mut Claim) -> Result<Scope> {

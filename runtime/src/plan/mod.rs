@@ -28,7 +28,7 @@ pub(crate) use self::make::{make, new_id, parse_id};
 use self::mounts::Planned;
 pub use self::request::{Changes, Mode, Register, Request, Volatile};
 use self::tuning::Tuning;
-pub(crate) use self::volatile::mounts as all_mounts;
+pub(crate) use self::volatile::{mounts as all_mounts, overlays, writes};
 use crate::caps::CapSet;
 use crate::cgroup::ScopeOptions;
 use crate::facts::{Account, Node};

@@ -77,8 +77,12 @@ pub enum Register {
 pub struct Request {
     /// Name of the machine.
     pub machine: MachineName,
-    /// The image's directory on the host.
+    /// The image on the host: a directory, or a file or block device that holds a file system.
     pub root: PathBuf,
+    /// The kernel may parse a disk image, whatever file system it holds.
+    pub trust_image: bool,
+    /// The image need not be root's.
+    pub allow_unsafe_root: bool,
     /// What is to run.
     pub mode: Mode,
     /// The ids of the payload.
@@ -147,6 +151,8 @@ impl Request {
         Self {
             machine,
             root,
+            trust_image: false,
+            allow_unsafe_root: false,
             mode,
             users: PrivateUsers::Pick,
             ownership: Ownership::Auto,

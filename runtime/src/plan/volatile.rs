@@ -39,6 +39,16 @@ pub(super) fn read_only(request: &Request) -> bool {
     }
 }
 
+/// Whether what the payload changes in the root goes elsewhere than to the image.
+pub(crate) fn overlays(request: &Request) -> bool {
+    changes(request) != Changes::Kept || request.volatile == Volatile::Yes
+}
+
+/// Whether the payload, or a change of owners before it, writes to the image.
+pub(crate) fn writes(request: &Request) -> bool {
+    (!overlays(request) && !read_only(request)) || request.ownership == Ownership::Chown
+}
+
 /// What cannot be asked for together.
 pub(super) fn check(request: &Request) -> Result<()> {
     let option = match (request.changes, request.volatile) {

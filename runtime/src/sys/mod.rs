@@ -7,6 +7,7 @@ pub(crate) mod bpf;
 pub(crate) mod clone;
 pub(crate) mod credentials;
 pub(crate) mod exec;
+pub(crate) mod loops;
 pub(crate) mod memory;
 pub(crate) mod mount;
 pub(crate) mod net;

@@ -40,3 +40,17 @@ pub(super) fn host_name() -> Option<String> {
     let name = read_to_string("/proc/sys/kernel/hostname").ok()?;
     Some(format!("host name {}", name.trim_end()))
 }
+
+/// Loop devices that have a file, whose name says whose they are.
+pub(super) fn loop_devices(mark: &str) -> Vec<String> {
+    let devices = std::fs::read_dir("/sys/block").into_iter().flatten();
+    devices
+        .flatten()
+        .filter_map(|entry| {
+            let file = read_to_string(entry.path().join("loop/backing_file")).ok()?;
+            let name = entry.file_name().display().to_string();
+            file.contains(mark)
+                .then(|| format!("loop device {name} of {}", file.trim_end()))
+        })
+        .collect()
+}

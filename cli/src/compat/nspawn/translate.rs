@@ -148,11 +148,18 @@ impl<'a> Asked<'a> {
 
     /// The word that names what is started, and options that belong to it.
     fn root(&self) -> Result<(String, Vec<String>), Refusal> {
-        if self.image.is_some() {
-            return Err(Refusal::of("--image", "it starts directories only"));
-        }
         let mut options = Vec::new();
         let name = self.machine.map(|name| format!("--machine={name}"));
+        if let Some(image) = self.image {
+            if self.directory.is_some() || self.template.is_some() {
+                let why = "a machine has one image";
+                return Err(Refusal::of("--image together with another root", why));
+            }
+            options.extend(name);
+            // Theirs asks nobody whether the kernel may parse it.
+            options.push("--trust-image".to_owned());
+            return Ok((format!("--image={image}"), options));
+        }
         let root = match (self.directory, self.template) {
             (Some(_), Some(_)) => {
                 let why = "a directory is made of a template by the name of an image alone";

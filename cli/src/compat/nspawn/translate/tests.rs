@@ -140,6 +140,14 @@ fn command_lines_become_those_of_nsrun() {
             "--port=tcp:80 -p 81 -nbD /t",
             "boot … --network=veth --port=tcp:80 --port=81 /t",
         ),
+        (
+            "--image=/disk.raw -b -M web",
+            "boot … --machine=web --trust-image --image=/disk.raw",
+        ),
+        (
+            "-i disk.raw ls",
+            "run … --trust-image --pid1 --image=disk.raw -- ls",
+        ),
         ("--cleanup -M web", ""),
     ];
     for (theirs, ours) in table {
@@ -151,7 +159,7 @@ fn command_lines_become_those_of_nsrun() {
 #[test]
 fn what_nsrun_cannot_do_is_refused_with_the_option() {
     let table = [
-        ("--image=/disk.raw -b", "--image"),
+        ("--image=/disk.raw -D /t", "--image"),
         ("-D /t --template=/u ls", "--template"),
         ("--template=/u ls", "--template"),
         ("-D /t --user", "--user"),
