@@ -21,6 +21,7 @@ use crate::cmd::exec::ExecArgs;
 use crate::cmd::export::ExportArgs;
 use crate::cmd::images::{ImageStatusArgs, ImagesArgs};
 use crate::cmd::import::{ImportArgs, ImportFsArgs};
+use crate::cmd::import_raw::ImportRawArgs;
 use crate::cmd::install_compat::InstallCompatArgs;
 use crate::cmd::list::ListArgs;
 use crate::cmd::login::{LoginArgs, ShellArgs};
@@ -102,6 +103,8 @@ pub enum Command {
     Import(ImportArgs),
     /// Make an image from a directory
     ImportFs(ImportFsArgs),
+    /// Make an image from a disk image
+    ImportRaw(ImportRawArgs),
     /// Make an image from a tar archive on a server
     #[command(visible_alias = "pull-tar")]
     Pull(PullArgs),

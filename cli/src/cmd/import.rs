@@ -189,12 +189,22 @@ pub(super) struct Named {
 }
 
 pub(super) fn name(source: &Path, given: Option<&str>, verb: &str) -> Result<Named> {
+    name_without(&SUFFIXES, source, given, verb)
+}
+
+/// The same, with other ends of a file's name that do not belong to the image's.
+pub(super) fn name_without(
+    suffixes: &[&str],
+    source: &Path,
+    given: Option<&str>,
+    verb: &str,
+) -> Result<Named> {
     match given {
         Some(name) => Ok(Named {
             name: name.parse()?,
             notice: None,
         }),
-        None => default_name(source).map_err(|error| {
+        None => default_name(source, suffixes).map_err(|error| {
             error.hint(format!(
                 "give a name: nsrun {verb} {} NAME",
                 source.display()
@@ -203,14 +213,14 @@ pub(super) fn name(source: &Path, given: Option<&str>, verb: &str) -> Result<Nam
     }
 }
 
-/// The file's name without the suffix of archives. NixOS calls its tarballs after systems such as
+/// The file's name without what it ends with. NixOS calls its tarballs after systems such as
 /// `x86_64-linux`, and host names have no `_`: there and in place of whatever else they do not
 /// have is a `-`.
-fn default_name(file: &Path) -> Result<Named> {
+fn default_name(file: &Path, suffixes: &[&str]) -> Result<Named> {
     let unnamed = || Error::new(Kind::Usage, "the image has no name");
     let name = file.file_name().and_then(|name| name.to_str());
     let name = name.filter(|&name| name != "-").ok_or_else(unnamed)?;
-    let stem = SUFFIXES.iter().find_map(|suffix| name.strip_suffix(suffix));
+    let stem = suffixes.iter().find_map(|suffix| name.strip_suffix(suffix));
     let stem = stem.unwrap_or(name);
     let invalid = match stem.parse() {
         Ok(name) => return Ok(Named { name, notice: None }),
@@ -226,7 +236,7 @@ fn default_name(file: &Path) -> Result<Named> {
 }
 
 /// A number of bytes with an optional suffix of the powers of 1024.
-fn parse_size(text: &str) -> std::result::Result<u64, String> {
+pub(super) fn parse_size(text: &str) -> std::result::Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
     let factor: u64 = match &text[digits.len()..] {
         "" | "B" => 1,
@@ -256,7 +266,7 @@ mod tests {
             ("web.tar.gz.tar", "web.tar.gz"),
             ("plain", "plain"),
         ] {
-            let named = default_name(Path::new(file)).unwrap();
+            let named = default_name(Path::new(file), &SUFFIXES).unwrap();
             assert_eq!((named.name.as_str(), named.notice), (name, None));
         }
     }
@@ -273,7 +283,7 @@ mod tests {
             ("b\u{e4}r.tar", "b-r"),
             ("-web..tar", "web"),
         ] {
-            let named = default_name(Path::new(file)).unwrap();
+            let named = default_name(Path::new(file), &SUFFIXES).unwrap();
             assert_eq!(named.name.as_str(), name, "{file}");
             let notice = named.notice.unwrap();
             let wanted = format!("the image is called {name}: '");
@@ -284,7 +294,7 @@ mod tests {
     #[test]
     fn a_file_whose_name_has_nothing_of_a_machines_name_needs_one() {
         for file in ["-", "/", ".tar", "_.tar", "\u{e4}.tar"] {
-            let error = default_name(Path::new(file)).unwrap_err();
+            let error = default_name(Path::new(file), &SUFFIXES).unwrap_err();
             assert_eq!(error.kind(), Kind::Usage, "{file}");
         }
     }

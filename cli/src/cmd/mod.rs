@@ -19,6 +19,7 @@ pub mod exec;
 pub mod export;
 pub mod images;
 pub mod import;
+pub mod import_raw;
 pub mod install_compat;
 pub mod list;
 pub mod login;
@@ -83,6 +84,7 @@ fn carry_out(command: &Command, globals: &Globals) -> Result<ExitCode> {
         Command::Shell(args) => return login::shell(args, globals),
         Command::Import(args) => import::run(args, globals),
         Command::ImportFs(args) => import::run_fs(args, globals),
+        Command::ImportRaw(args) => import_raw::run(args, globals),
         Command::Images(args) => images::list(args, globals),
         Command::ImageStatus(args) => images::status(args, globals),
         Command::Clone(args) => clone::run(args, globals),

@@ -6,7 +6,7 @@ use std::fmt;
 use crate::error::{Error, Kind};
 
 /// How much of a file system or image is looked at: up to the end of btrfs's signature.
-pub(super) const HEAD: usize = 0x1_0048;
+pub(crate) const HEAD: usize = 0x1_0048;
 
 /// A file system that a machine can have as its root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

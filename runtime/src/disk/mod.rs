@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 
 pub(crate) use self::format::FileSystem;
-use self::format::HEAD;
+pub(crate) use self::format::HEAD;
 pub(crate) use self::mount::Mounted;
 use self::partitions::Part;
 pub(crate) use self::trust::Trust;
@@ -134,7 +134,7 @@ fn link(file: &File) -> String {
 }
 
 /// Reads up to so many bytes.
-fn read(file: &File, at: u64, length: usize) -> std::io::Result<Vec<u8>> {
+pub(crate) fn read(file: &File, at: u64, length: usize) -> std::io::Result<Vec<u8>> {
     let mut bytes = vec![0; length];
     let mut filled = 0;
     while filled < length {
@@ -148,6 +148,18 @@ fn read(file: &File, at: u64, length: usize) -> std::io::Result<Vec<u8>> {
     }
     bytes.truncate(filled);
     Ok(bytes)
+}
+
+/// Refuses what holds neither a partition table nor a file system that is known, by its first [`HEAD`]
+/// bytes. What lies behind them is looked at when a machine starts from it.
+///
+/// # Errors
+/// [`Kind::BadInput`], with what it is instead, if that is known.
+pub(crate) fn check_head(head: &[u8]) -> Result<()> {
+    match FileSystem::of(head) {
+        None if !partitions::has_table(head) => Err(format::refusal(head)),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses what is named as a disk image and is none.

@@ -70,6 +70,18 @@ pub(super) fn root_of(read: Read<'_>, size: u64) -> Result<Option<Part>> {
     mbr(&first, size)
 }
 
+/// Whether an image that begins so has a partition table.
+pub(super) fn has_table(head: &[u8]) -> bool {
+    let gpt = [512, 4096].iter().any(|at| has(head, *at, b"EFI PART"));
+    // Its partitions are what tells an MBR from the first sector of a FAT file system.
+    let linux = head
+        .get(446..510)
+        .unwrap_or_default()
+        .chunks_exact(16)
+        .any(|entry| entry.get(4) == Some(&MBR_LINUX));
+    gpt || (linux && has(head, 510, b"\x55\xaa"))
+}
+
 /// A partition that a table lists.
 #[derive(Clone, Copy, Debug)]
 struct Entry<T> {

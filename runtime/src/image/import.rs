@@ -163,7 +163,7 @@ pub(super) fn make(
     Ok(report(name, &root, summary))
 }
 
-fn open(source: &Source) -> Result<(OwnedFd, Option<u64>)> {
+pub(super) fn open(source: &Source) -> Result<(OwnedFd, Option<u64>)> {
     let file = match source {
         Source::Archive(path) | Source::Directory(path) => {
             let file = File::open(path);

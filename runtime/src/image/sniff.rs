@@ -78,17 +78,9 @@ const OTHERS: [(usize, &[u8], &str); 19] = [
 /// Of kind [`Kind::BadInput`], if the bytes begin neither a tar archive nor a known
 /// compressed format; the text says what they begin, if that is known.
 pub(super) fn sniff(head: &[u8]) -> Result<Compression, Error> {
-    let compressed = [
-        Compression::Xz,
-        Compression::Zstd,
-        Compression::Gzip,
-        Compression::Bzip2,
-    ];
-    if let Some(format) = compressed.into_iter().find(|f| head.starts_with(f.magic())) {
-        return Ok(format);
-    }
-    if is_skippable_frame(head) {
-        return Ok(Compression::Zstd);
+    match compression(head) {
+        Compression::None => {}
+        format => return Ok(format),
     }
     let block = head.first_chunk::<BLOCK>();
     if block.is_some_and(|b| looks_like_header(b) || b.iter().all(|&b| b == 0)) {
@@ -105,6 +97,21 @@ pub(super) fn sniff(head: &[u8]) -> Result<Compression, Error> {
         Kind::BadInput,
         format!("not a tar archive: {why}"),
     ))
+}
+
+/// How a file is compressed that begins so.
+pub(super) fn compression(head: &[u8]) -> Compression {
+    let compressed = [
+        Compression::Xz,
+        Compression::Zstd,
+        Compression::Gzip,
+        Compression::Bzip2,
+    ];
+    match compressed.into_iter().find(|f| head.starts_with(f.magic())) {
+        Some(format) => format,
+        None if is_skippable_frame(head) => Compression::Zstd,
+        None => Compression::None,
+    }
 }
 
 fn has(head: &[u8], at: usize, magic: &[u8]) -> bool {

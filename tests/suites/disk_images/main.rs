@@ -1,6 +1,7 @@
 //! Machines whose root is the file system of a disk image.
 
 mod images;
+mod import_raw;
 mod refusals;
 
 use std::ffi::OsStr;

@@ -71,7 +71,7 @@ fn translate(
     quiet: bool,
     style: Style,
 ) -> Result<Translation, Refusal> {
-    let disk = "images are directories";
+    let disk = "a disk image is a file, which is copied as it is";
     match verb {
         ImportVerb::ListImages => Ok(steps(vec![Step::Images(style)])),
         ImportVerb::ListTransfers => {
@@ -86,7 +86,7 @@ fn translate(
         ImportVerb::ImportFs(transfer) => import("import-fs", transfer, options, quiet),
         ImportVerb::PullTar(transfer) => pull(transfer, options, quiet),
         ImportVerb::ExportTar(transfer) => Ok(export(transfer, options, quiet)),
-        ImportVerb::ImportRaw(_) => Err(Refusal::of("import-raw", disk)),
+        ImportVerb::ImportRaw(transfer) => import("import-raw", transfer, options, quiet),
         ImportVerb::ExportRaw(_) => Err(Refusal::of("export-raw", disk)),
         ImportVerb::PullRaw(_) => Err(Refusal::of("pull-raw", disk)),
         ImportVerb::PullOci(_) => Err(Refusal::of("pull-oci", "it has no registries")),
