@@ -9,6 +9,7 @@ use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 
 use super::accounts::{self, Account};
+use super::composed::{self, Shown};
 use super::program;
 use crate::error::{Context, Error, Kind, Result};
 use crate::plan::{Mode as Start, Request, parse_id};
@@ -42,14 +43,21 @@ pub struct ImageFacts {
 
 /// The root directory of an image.
 #[derive(Debug)]
-pub(crate) struct ImageRoot(OwnedFd);
+pub(crate) struct ImageRoot {
+    directory: OwnedFd,
+    /// What will be mounted in it.
+    mounts: Vec<Shown>,
+}
 
 impl ImageRoot {
     /// Opens the directory on the host.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         rustix::fs::open(path, flags, Mode::empty())
-            .map(Self)
+            .map(|directory| Self {
+                directory,
+                mounts: Vec::new(),
+            })
             .map_err(|errno| {
                 let kind = match errno {
                     Errno::NOENT => Kind::NotFound,
@@ -61,9 +69,14 @@ impl ImageRoot {
             })
     }
 
+    /// Has paths lead into `source` where it will be mounted.
+    pub(crate) fn show(&mut self, target: &str, source: OwnedFd) {
+        self.mounts.push(Shown::new(target, source));
+    }
+
     /// User and group that own the directory.
     pub(crate) fn owner(&self) -> Result<(u32, u32)> {
-        let stat = rustix::fs::fstat(&self.0).cannot(|| "look at the root directory")?;
+        let stat = rustix::fs::fstat(&self.directory).cannot(|| "look at the root directory")?;
         Ok((stat.st_uid, stat.st_gid))
     }
 
@@ -73,7 +86,7 @@ impl ImageRoot {
             | StatVfsMountFlags::NOSUID
             | StatVfsMountFlags::NODEV
             | StatVfsMountFlags::NOEXEC;
-        rustix::fs::fstatvfs(&self.0).is_ok_and(|stat| stat.f_flag.intersects(restrictions))
+        rustix::fs::fstatvfs(&self.directory).is_ok_and(|stat| stat.f_flag.intersects(restrictions))
     }
 
     /// Opens a file inside, following links as the payload would, never out of the root.
@@ -139,8 +152,11 @@ impl ImageRoot {
 
     /// Opens what is at a path as the payload would find it, never out of the root.
     pub(crate) fn resolve(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+        if !self.mounts.is_empty() {
+            return composed::resolve(self.as_fd(), &self.mounts, path, flags);
+        }
         let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        rustix::fs::openat2(&self.0, path, flags, Mode::empty(), how)
+        rustix::fs::openat2(&self.directory, path, flags, Mode::empty(), how)
     }
 }
 
@@ -155,7 +171,7 @@ fn beginning(file: OwnedFd) -> Result<Vec<u8>, Errno> {
 
 impl AsFd for ImageRoot {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.directory.as_fd()
     }
 }
 

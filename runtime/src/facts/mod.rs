@@ -1,6 +1,7 @@
 //! What planning needs to know about host and image: the only readers of either before a launch.
 
 mod accounts;
+mod composed;
 mod host;
 mod image;
 mod program;

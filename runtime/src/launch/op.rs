@@ -76,6 +76,8 @@ pub(crate) enum Content {
         source: usize,
         recursive: bool,
         shift: Shift,
+        /// Ids stay the host's where the file system has no idmapped mounts.
+        may_stay: bool,
     },
     /// The lowest layer first.
     Overlay {

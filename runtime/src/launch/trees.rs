@@ -36,7 +36,16 @@ pub(super) fn make(op: &TreeOp, from: Materials<'_>) -> Result<OwnedFd> {
             source,
             recursive,
             shift,
-        } => bind(source_of(from, *source)?, *recursive, shift, from).cannot(what)?,
+            may_stay,
+        } => {
+            let source = source_of(from, *source)?;
+            match bind(source, *recursive, shift, from) {
+                Err(error) if *may_stay && error.kind() == Kind::HostLacks => {
+                    clone(source, *recursive).cannot(what)?
+                }
+                other => other.cannot(what)?,
+            }
+        }
         Content::Overlay { layers, upper } => overlay(op, layers, *upper, from)?,
     };
     // A clone of a shared mount is its peer: what is mounted in it would appear on the host.

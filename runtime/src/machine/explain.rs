@@ -8,6 +8,7 @@ use crate::error::{Context, Result};
 use crate::facts::{HostFacts, ImageFacts, ImageRoot, Opened, open_sources};
 use crate::launch;
 use crate::ownership::{TreeIds, treat};
+use crate::plan::mounts::{Mount, Source, What};
 use crate::plan::{self, Plan, Request};
 use crate::range::{FIRST_BASE, PrivateUsers, Range, SIZE};
 
@@ -61,12 +62,33 @@ pub(super) struct Prepared {
 /// Gathers the facts and makes the plan.
 pub(super) fn prepare(request: &Request) -> Result<Prepared> {
     let host = HostFacts::probe(request)?;
-    let root = ImageRoot::open(&request.root)?;
-    let image = ImageFacts::probe(request, &root, host.timezone.as_deref())?;
+    let mut root = ImageRoot::open(&request.root)?;
     let mounts = plan::all_mounts(request)?;
     let opened = open_sources(&mounts, &root)?;
+    show_mounts(&mut root, &mounts, &opened)?;
+    let image = ImageFacts::probe(request, &root, host.timezone.as_deref())?;
     let plan = plan::make(request, &host, &image, (mounts, &opened))?;
     Ok(Prepared { root, plan, opened })
+}
+
+/// What the image lacks may be in what the host has for it.
+fn show_mounts(root: &mut ImageRoot, mounts: &[Mount], opened: &[Opened]) -> Result<()> {
+    let mut opened = opened.iter();
+    for mount in mounts {
+        let sources: Vec<&Opened> = opened.by_ref().take(mount.what.sources().len()).collect();
+        if let (
+            What::Bind {
+                source: Source::Host(_),
+                ..
+            },
+            Some(Opened { fd: Some(fd), .. }),
+        ) = (&mount.what, sources.first())
+        {
+            let fd = fd.try_clone();
+            root.show(&mount.target, fd.cannot(|| "duplicate a descriptor")?);
+        }
+    }
+    Ok(())
 }
 
 impl fmt::Display for Explanation {

@@ -44,8 +44,12 @@ pub(in crate::launch) fn trees(
                 recursive: *recursive,
                 shift: match source {
                     Source::Hidden(_) => shifts.of_map(tree),
+                    _ if mount.is_nix_store() && *ids == Ids::Same => {
+                        shifts.bind(Ids::Shifted, &target)
+                    }
                     _ => shifts.bind(*ids, &target),
                 },
+                may_stay: mount.is_nix_store() && *ids == Ids::Same,
             },
             What::Overlay { lowers, upper } => {
                 shifts.overlay(lowers, upper, first, mount.read_only)
@@ -54,7 +58,8 @@ pub(in crate::launch) fn trees(
         };
         ops.push(TreeOp {
             content,
-            attributes: attributes(mount.read_only, no_devices && *shape == Shape::Directory),
+            attributes: attributes(mount.read_only, no_devices && *shape == Shape::Directory)
+                | store_attributes(mount),
             target,
         });
     }
@@ -67,6 +72,15 @@ pub(super) fn attributes(read_only: bool, no_devices: bool) -> MountAttrFlags {
     attributes.set(MountAttrFlags::MOUNT_ATTR_RDONLY, read_only);
     attributes.set(MountAttrFlags::MOUNT_ATTR_NODEV, no_devices);
     attributes
+}
+
+/// A store has no devices and no programs that give privileges; a damaged one shall not either.
+fn store_attributes(mount: &Mount) -> MountAttrFlags {
+    if mount.is_nix_store() {
+        MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID
+    } else {
+        MountAttrFlags::empty()
+    }
 }
 
 /// Whether the parent makes it, of what is outside of the machine.

@@ -10,6 +10,9 @@ pub(crate) use self::check::arrange;
 pub(super) use self::check::settle;
 use crate::error::{Error, Kind, Result};
 
+/// Where all paths of Nix's packages begin.
+pub(crate) const NIX_STORE: &str = "/nix/store";
+
 /// Where the content of a mount comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -103,6 +106,11 @@ impl Mount {
             }
         }
         self
+    }
+
+    /// Whether it is Nix's store, which is the same for all that use it.
+    pub(crate) fn is_nix_store(&self) -> bool {
+        self.target == NIX_STORE && self.read_only
     }
 
     /// A directory of the image at its own place, read-only, in a root that is not the image's.
