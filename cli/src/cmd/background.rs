@@ -19,8 +19,8 @@ use crate::said::Said;
 #[derive(clap::Args, Debug)]
 #[command(mut_arg("image", |image| image
     .required(false)
-    .required_unless_present("all_enabled")
-    .default_value_if("all_enabled", ArgPredicate::IsPresent, "")
+    .required_unless_present_any(["all_enabled", "system"])
+    .default_value_ifs(["all_enabled", "system"].map(|given| (given, ArgPredicate::IsPresent, "")))
 ))]
 pub struct StartArgs {
     #[command(flatten)]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::ValueHint;
-use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
+use clap::builder::{ArgPredicate, BoolishValueParser, PossibleValuesParser, TypedValueParser};
 use nsrun_runtime::caps::CapSet;
 use nsrun_runtime::image::{is_read_only, lookup};
 use nsrun_runtime::ownership::Ownership;
@@ -18,16 +18,23 @@ use super::mount_args::MountArgs;
 use super::process_args::ProcessArgs;
 use super::security_args::SecurityArgs;
 use super::settings_args::SettingsArgs;
-use super::template;
 use super::unit_args::UnitArgs;
+use super::{system, template};
 use crate::globals::Globals;
 
 // What to start, and how.
 #[derive(clap::Args, Debug)]
 pub struct MachineArgs {
     /// A directory if the word has a slash, else the name of an image
-    #[arg(value_name = "ROOTFS|IMAGE", value_hint = ValueHint::DirPath)]
+    #[arg(value_name = "ROOTFS|IMAGE", value_hint = ValueHint::DirPath,
+        required = false, required_unless_present = "system",
+        default_value_if("system", ArgPredicate::IsPresent, ""))]
     pub image: String,
+
+    /// Boot the NixOS system PATH of a Nix store, which is mounted; IMAGE keeps the machine's state,
+    /// and is made if it is missing [default: the system's host name]
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::DirPath, conflicts_with = "template")]
+    system: Option<PathBuf>,
 
     /// Set the machine's name [default: the image's]
     #[arg(short = 'M', long, value_name = "NAME")]
@@ -216,6 +223,9 @@ impl MachineArgs {
         request.resolv_conf = self.resolv_conf;
         request.timezone = self.timezone;
         request.mounts = self.mounts.mounts()?;
+        if let Some(path) = &self.system {
+            request.mounts.push(system::mount(path)?);
+        }
         request.user.clone_from(&self.processes.user);
         request.ambient_capabilities = capabilities(&self.processes.ambient_capability)?;
         request.console = self.processes.console();
@@ -242,6 +252,9 @@ impl MachineArgs {
     }
 
     fn root(&self, globals: &Globals) -> Result<PathBuf> {
+        if let Some(path) = &self.system {
+            return system::root(&self.image, path, self.dry_run, globals);
+        }
         if let Some(template) = &self.template {
             return template::root(&self.image, template, self.dry_run, globals);
         }

@@ -35,6 +35,7 @@ mod start;
 mod start_enabled;
 pub mod status;
 pub mod stop;
+mod system;
 mod template;
 pub mod unit_args;
 

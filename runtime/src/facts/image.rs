@@ -20,6 +20,13 @@ const LONGEST: u64 = 64 * 1024;
 /// The profile that a NixOS image's init belongs to.
 const NIXOS_SYSTEM: &str = "nix/var/nix/profiles/system";
 
+/// Where a file may say what the system is. NixOS makes its own when it is activated.
+const OS_RELEASES: [&str; 3] = [
+    "etc/os-release",
+    "usr/lib/os-release",
+    "nix/var/nix/profiles/system/etc/os-release",
+];
+
 /// The image as planning sees it.
 #[derive(Clone, Debug, Default)]
 pub struct ImageFacts {
@@ -33,6 +40,8 @@ pub struct ImageFacts {
     pub has_os_release: bool,
     /// Whether it is a NixOS system.
     pub is_nixos: bool,
+    /// Whether it links to a NixOS system that is not there.
+    pub lacks_its_system: bool,
     /// Whether it has the file that the host's time zone link would point to.
     pub zone_file: bool,
     /// Whether its mount forbids writing, programs, devices or the set-user-ID bit.
@@ -116,6 +125,11 @@ impl ImageRoot {
         self.has(NIXOS_SYSTEM) || self.has("run/current-system")
     }
 
+    fn lacks_its_system(&self) -> bool {
+        let link = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        self.resolve(NIXOS_SYSTEM, link).is_ok() && !self.has(NIXOS_SYSTEM)
+    }
+
     /// Whether a directory is there, not a link to one.
     pub(crate) fn is_directory(&self, name: &str) -> bool {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -183,7 +197,8 @@ impl ImageFacts {
     pub(crate) fn probe(request: &Request, root: &ImageRoot, zone: Option<&str>) -> Result<Self> {
         let mut facts = Self {
             machine_id: machine_id(root),
-            has_os_release: root.has("etc/os-release") || root.has("usr/lib/os-release"),
+            has_os_release: OS_RELEASES.iter().any(|path| root.has(path)),
+            lacks_its_system: root.lacks_its_system(),
             is_nixos: root.is_nixos(),
             is_restricted: root.is_restricted(),
             zone_file: zone.is_some_and(|z| root.has(&format!("etc/{z}"))),

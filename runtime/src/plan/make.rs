@@ -183,7 +183,7 @@ fn program(request: &Request, image: &ImageFacts) -> Result<(String, Vec<String>
     let path = image
         .program
         .clone()
-        .ok_or_else(|| nothing_to_start(request))?;
+        .ok_or_else(|| nothing_to_start(request, image))?;
     let argv = match &request.mode {
         Mode::Boot { parameters, .. } => {
             let is_argument = |p: &&String| env::assignment(p).is_none();
@@ -195,14 +195,19 @@ fn program(request: &Request, image: &ImageFacts) -> Result<(String, Vec<String>
     Ok((path, argv))
 }
 
-fn nothing_to_start(request: &Request) -> Error {
+fn nothing_to_start(request: &Request, image: &ImageFacts) -> Error {
     let root = request.root.display();
     match &request.mode {
         Mode::Boot { .. } => {
             let places = INITS.join(", ");
             let what = format!("cannot boot {root}: it has no init; looked for {places}");
-            Error::new(Kind::BadInput, what)
-                .hint("name one with --init=PATH, or start a command with `nsrun run`")
+            let hint = if image.lacks_its_system {
+                "its system is in a Nix store that it does not have: --bind-ro=/nix/store mounts the \
+                 host's, and --system=PATH does that too"
+            } else {
+                "name one with --init=PATH, or start a command with `nsrun run`"
+            };
+            Error::new(Kind::BadInput, what).hint(hint)
         }
         Mode::Run { command, .. } => {
             let name = command.first().map_or("", String::as_str).escape_debug();

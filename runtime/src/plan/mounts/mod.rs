@@ -113,6 +113,21 @@ impl Mount {
         self.target == NIX_STORE && self.read_only
     }
 
+    /// Nix's store of the host.
+    #[must_use]
+    pub fn nix_store(store: &Path) -> Self {
+        Self {
+            target: NIX_STORE.to_owned(),
+            read_only: true,
+            what: What::Bind {
+                source: Source::Host(store.to_owned()),
+                recursive: true,
+                ids: Ids::Same,
+            },
+            spelling: "--system".to_owned(),
+        }
+    }
+
     /// A directory of the image at its own place, read-only, in a root that is not the image's.
     pub(super) fn image_part(path: &str) -> Self {
         Self {
