@@ -46,7 +46,10 @@ impl Live {
         source: OwnedFd,
         root: &ImageRoot,
     ) -> Result<Self> {
-        let ops: Vec<TreeOp> = trees(std::slice::from_ref(planned), range, IdMap::None)?;
+        // What devices a machine may use is settled when it starts.
+        let no_devices = true;
+        let planned_one = std::slice::from_ref(planned);
+        let ops: Vec<TreeOp> = trees(planned_one, no_devices, range, IdMap::None)?;
         let from = made::Materials {
             root,
             sources: &[source],

@@ -87,7 +87,7 @@ impl End {
             }
             state => return Err(Error::new(Kind::Busy, format!("machine {name} is {state}"))),
         }
-        let entrance = Entrance::of(&machine)?;
+        let entrance = Entrance::of(&store, &machine)?;
         let cgroup = machine.record().map(|record| cgroups.open(record));
         let cgroup = cgroup.transpose()?.flatten();
         let gone = || Error::new(Kind::NotFound, format!("machine {name} has ended"));

@@ -17,13 +17,14 @@ use crate::range::Range;
 /// Trees that the parent makes, in the order of their numbers.
 pub(in crate::launch) fn trees(
     mounts: &[Planned],
+    no_devices: bool,
     range: Option<Range>,
     tree: IdMap,
 ) -> Result<Vec<TreeOp>> {
     let shifts = Shifts { range, tree };
     let mut next = 0;
     let mut ops = Vec::new();
-    for Planned { mount, .. } in mounts {
+    for Planned { mount, shape } in mounts {
         let first = next;
         next += mount.what.sources().len();
         if !is_parents(mount) {
@@ -50,11 +51,20 @@ pub(in crate::launch) fn trees(
         };
         ops.push(TreeOp {
             content,
-            read_only: mount.read_only,
+            // A node that was asked for by its own name is meant to be used.
+            attributes: attributes(mount.read_only, no_devices && *shape == Shape::Directory),
             target,
         });
     }
     Ok(ops)
+}
+
+/// What a mount must not allow.
+pub(super) fn attributes(read_only: bool, no_devices: bool) -> MountAttrFlags {
+    let mut attributes = MountAttrFlags::empty();
+    attributes.set(MountAttrFlags::MOUNT_ATTR_RDONLY, read_only);
+    attributes.set(MountAttrFlags::MOUNT_ATTR_NODEV, no_devices);
+    attributes
 }
 
 /// Whether the parent makes it, of what is outside of the machine.
