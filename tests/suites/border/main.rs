@@ -1,6 +1,7 @@
 //! What crosses the border of a running machine: mounts and files.
 
 mod binds;
+mod breaks;
 mod copies;
 mod trees;
 
