@@ -3,6 +3,7 @@
 mod binds;
 mod breaks;
 mod copies;
+mod images;
 mod trees;
 
 use std::fs;

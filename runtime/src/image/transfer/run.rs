@@ -65,7 +65,7 @@ fn carry_out(
     // From here on their ends are the only ones.
     let reads = reads.transpose()?;
     drop((pipe, sender));
-    let followed = follow(&receiver, &signals, progress);
+    let followed = follow(&receiver, &signals, work.size(), progress);
     drop(receiver);
     let mut heard = match followed {
         Ok(heard) => heard,
@@ -200,6 +200,15 @@ impl Work<'_> {
         receive(&root, path, request, policy, input, line)
     }
 
+    /// The bytes of a single file of the host; how many a directory has is not known beforehand.
+    fn size(&self) -> Option<u64> {
+        let Place::Host(path) = &self.request.from else {
+            return None;
+        };
+        let found = std::fs::metadata(path).ok()?;
+        found.is_file().then_some(found.len())
+    }
+
     fn report(&self, read: Option<Summary>, written: Option<Summary>) -> CopyReport {
         let counts = written.as_ref().or(read.as_ref());
         let counts = counts.map(|summary| summary.counts).unwrap_or_default();
@@ -231,7 +240,12 @@ impl Heard {
 }
 
 /// Listens until both have ended.
-fn follow(receiver: &Receiver, signals: &Signals, progress: &mut dyn Progress) -> Result<Heard> {
+fn follow(
+    receiver: &Receiver,
+    signals: &Signals,
+    size: Option<u64>,
+    progress: &mut dyn Progress,
+) -> Result<Heard> {
     let mut heard = Heard::default();
     loop {
         signals.wait_for(receiver.as_fd())?;
@@ -240,7 +254,10 @@ fn follow(receiver: &Receiver, signals: &Signals, progress: &mut dyn Progress) -
             return Ok(heard);
         };
         match message {
-            Message::Progress(bytes) => progress.advanced(bytes, None),
+            Message::Progress(bytes) => {
+                // Headers count, too.
+                progress.advanced(size.map_or(bytes, |size| size.min(bytes)), size);
+            }
             Message::Done(summary) => heard.0.push((by, Ok(summary))),
             Message::Failed { kind, what, hint } => {
                 heard
