@@ -1,5 +1,7 @@
 //! The command line's grammar.
 
+use std::ffi::OsString;
+
 use clap::{Parser, Subcommand};
 
 use crate::cmd::attach::AttachArgs;
@@ -14,10 +16,12 @@ use crate::cmd::config::ConfigArgs;
 use crate::cmd::control::{IsRunningArgs, KillArgs, NamesArgs, WaitArgs};
 use crate::cmd::copy::{CopyFromArgs, CopyToArgs, CpArgs};
 use crate::cmd::edit::EditArgs;
+use crate::cmd::enable::{DisableArgs, EnableArgs};
 use crate::cmd::exec::ExecArgs;
 use crate::cmd::export::ExportArgs;
 use crate::cmd::images::{ImageStatusArgs, ImagesArgs};
 use crate::cmd::import::{ImportArgs, ImportFsArgs};
+use crate::cmd::install_compat::InstallCompatArgs;
 use crate::cmd::list::ListArgs;
 use crate::cmd::login::{LoginArgs, ShellArgs};
 use crate::cmd::logs::LogsArgs;
@@ -27,7 +31,7 @@ use crate::cmd::run::RunArgs;
 use crate::cmd::show::ShowArgs;
 use crate::cmd::status::StatusArgs;
 use crate::cmd::stop::StopArgs;
-use crate::globals::GlobalArgs;
+use crate::globals::{GlobalArgs, Globals};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -40,6 +44,20 @@ Exit status: 0 done, 1 failed, 2 usage, 3 no such machine, image or file, 4 busy
 lacks something, 6 bad input. `run` and `exec` give the command's, 125 if nsrun itself failed,
 126 if the command cannot be executed, 127 if there is no such command; `boot` gives the
 system's.";
+
+const START_EXAMPLES: &str = "\
+Examples:
+  nsrun start web                     return when its init runs
+  nsrun start --wait=ready web        return when the whole system is up
+  nsrun start --all-enabled           what a host runs when it boots";
+
+const ENABLE_EXAMPLES: &str = "\
+Examples:
+  nsrun enable --now web db           start them now, and whenever the host boots
+  nsrun disable web                   do not start it any more; it goes on for now
+
+With systemd each machine is a unit, nsrun@NAME.service. With OpenRC the service nsrun starts
+all. Elsewhere, have `nsrun start --all-enabled` run when the host boots.";
 
 /// Boot NixOS and other systemd images in containers, on any Linux host
 #[derive(Debug, Parser)]
@@ -54,13 +72,24 @@ pub struct Cli {
     #[command(flatten)]
     pub globals: GlobalArgs,
 
-    /// This process is the supervisor that `start` has started.
-    #[arg(long, hide = true)]
+    /// With `start`: stay, and be the machine's supervisor, as service managers want it
+    #[arg(long)]
     pub supervise: bool,
 
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// What every verb needs to know; `words` are the whole command line.
+    pub fn globals(&self, words: &[OsString]) -> Globals {
+        Globals {
+            supervise: self.supervise,
+            words: words.iter().skip(1).cloned().collect(),
+            ..self.globals.resolve()
+        }
+    }
 }
 
 /// The verbs. A verb's options are only put together when it is used: all of them cost a fifth of
@@ -79,7 +108,13 @@ pub enum Command {
     /// Boot an image in the foreground
     Boot(BootArgs),
     /// Boot an image in the background
+    #[command(after_help = START_EXAMPLES)]
     Start(StartArgs),
+    /// Have machines started when the host boots
+    #[command(after_help = ENABLE_EXAMPLES)]
+    Enable(EnableArgs),
+    /// Have machines not started when the host boots
+    Disable(DisableArgs),
     /// Run one command in an image
     Run(RunArgs),
     /// Run a command in a running machine
@@ -96,7 +131,7 @@ pub enum Command {
     Show(ShowArgs),
     /// Connect the terminal to the console of a machine in the background
     Attach(AttachArgs),
-    /// Show what a machine in the background wrote to its console
+    /// Show what a machine wrote to its console, or its journal
     Logs(LogsArgs),
     /// Mount what the host has into a running machine
     #[command(after_help = crate::cmd::bind::BIND_HELP)]
@@ -158,6 +193,8 @@ pub enum Command {
     ReadOnly(ReadOnlyArgs),
     /// Remove hidden images and what killed commands left
     Clean(CleanArgs),
+    /// Make links by which nsrun is called as systemd-nspawn, machinectl and importctl
+    InstallCompat(InstallCompatArgs),
     /// Write the manual pages
     #[command(hide = true)]
     Man(ManArgs),

@@ -138,6 +138,10 @@ fn print(detail: &Detail, screen: Screen) {
         "Service",
         (!class.is_empty()).then(|| format!("nsrun; class {class}")),
     );
+    let enabled = summary
+        .enabled
+        .then(|| "yes: it starts when the host boots".to_owned());
+    sheet.field("Enabled", enabled);
     sheet.field("Root", detail.root.clone());
     network(detail, &sheet);
     sheet.field("OS", summary.release.os.clone());

@@ -46,10 +46,10 @@ impl Live {
         source: OwnedFd,
         root: &ImageRoot,
     ) -> Result<Self> {
-        // What devices a machine may use is settled when it starts.
+        // The machine's device list, if it has one, does not know them.
         let no_devices = true;
-        let planned_one = std::slice::from_ref(planned);
-        let ops: Vec<TreeOp> = trees(planned_one, no_devices, range, IdMap::None)?;
+        let planned_alone = std::slice::from_ref(planned);
+        let ops: Vec<TreeOp> = trees(planned_alone, no_devices, range, IdMap::None)?;
         let from = made::Materials {
             root,
             sources: &[source],

@@ -1,9 +1,10 @@
 //! A plan in words, the same for the same request on the same host.
 
 use super::tuning::Tuning;
-use super::{Changes, Console, FileChange, Network, Plan, Shown};
+use super::{Changes, Console, FileChange, Network, Plan, Register, Shown};
 use crate::ownership::Ownership;
 use crate::range::PrivateUsers;
+use crate::seccomp::Restrictions;
 
 impl Plan {
     /// Every decision as a name and a value. What is made up anew for each launch is called
@@ -40,7 +41,9 @@ impl Plan {
             ("time zone", changed(self.timezone.as_ref())),
             ("devices", devices(self)),
         ];
+        lines.extend(restrictions(&self.restrictions));
         lines.extend(tuning(&self.tuning));
+        lines.extend(self.place());
         let credentials = self.credentials.iter();
         lines.extend(credentials.map(|one| ("credential", format!("{one:?}"))));
         lines.extend(self.mounts.iter().map(|planned| {
@@ -58,6 +61,23 @@ impl Plan {
             ),
             _ => ("environment", format!("{key}={value}")),
         }));
+        lines
+    }
+
+    fn place(&self) -> Vec<(&'static str, String)> {
+        let slice = self
+            .scope
+            .slice
+            .iter()
+            .map(|slice| ("slice", slice.to_string()));
+        let properties = self.scope.properties.iter();
+        let mut lines: Vec<_> = slice.collect();
+        lines.extend(properties.map(|one| ("property", one.to_string())));
+        match self.register {
+            Register::No => {}
+            Register::Auto => lines.push(("machined", "is told, if there is one".to_owned())),
+            Register::Yes => lines.push(("machined", "is told".to_owned())),
+        }
         lines
     }
 
@@ -95,6 +115,17 @@ impl Plan {
             Console::Inherited => "the caller's streams",
         }
     }
+}
+
+/// How the payload's filter differs from that of others.
+fn restrictions(restrictions: &Restrictions) -> Vec<(&'static str, String)> {
+    let calls = restrictions.calls.iter();
+    let calls = calls.map(|rule| ("system calls", rule.to_string()));
+    let families = restrictions.families.iter();
+    let families = families.map(|rule| ("address families", rule.to_string()));
+    let sync = restrictions.suppress_sync;
+    let sync = sync.then(|| ("suppress sync", yes_no(true)));
+    calls.chain(families).chain(sync).collect()
 }
 
 /// What was asked for of the payload's processes; limits are in the script.

@@ -23,16 +23,19 @@ pub use self::console::{Console, ConsoleMode, Shown};
 use self::credentials::Credential;
 pub(crate) use self::env::search_path;
 pub use self::files::{FileChange, Origin, ResolvConf, Timezone, Way};
+pub(crate) use self::identity::is_root;
 pub(crate) use self::make::{make, new_id, parse_id};
 use self::mounts::Planned;
-pub use self::request::{Changes, Mode, Request, Volatile};
+pub use self::request::{Changes, Mode, Register, Request, Volatile};
 use self::tuning::Tuning;
 pub(crate) use self::volatile::mounts as all_mounts;
 use crate::caps::CapSet;
+use crate::cgroup::ScopeOptions;
 use crate::facts::{Account, Node};
 use crate::name::MachineName;
 use crate::ownership::Ownership;
 use crate::range::PrivateUsers;
+use crate::seccomp::Restrictions;
 
 /// The group of terminals in nearly every image, which devpts gives them to.
 pub(crate) const TTY_GID: u32 = 5;
@@ -128,6 +131,8 @@ pub struct Plan {
     pub capabilities: CapSet,
     /// No privileges through execve.
     pub no_new_privileges: bool,
+    /// What it may call beyond the filter of every payload, and what not.
+    pub restrictions: Restrictions,
     /// What becomes of changes to the root.
     pub changes: Changes,
     /// Whether the root is empty, but for what is mounted in it.
@@ -153,6 +158,10 @@ pub struct Plan {
     pub limits: Vec<Limit>,
     /// What else was asked for of its processes.
     pub tuning: Tuning,
+    /// Where its scope is to be, and limits of it.
+    pub scope: ScopeOptions,
+    /// Whether machined is told of it.
+    pub register: Register,
     /// Secrets for the payload.
     pub credentials: Vec<Credential>,
     /// Mounts that were asked for, each after those that it lies in.

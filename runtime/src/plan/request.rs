@@ -9,9 +9,11 @@ use super::files::{ResolvConf, Timezone};
 use super::mounts::Mount;
 use super::tuning::Tuning;
 use crate::caps::CapSet;
+use crate::cgroup::ScopeOptions;
 use crate::name::MachineName;
 use crate::ownership::Ownership;
 use crate::range::PrivateUsers;
+use crate::seccomp::Restrictions;
 
 /// What is to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +60,18 @@ pub enum Volatile {
     Overlay,
 }
 
+/// Whether machined is told of a machine, as nspawn's `--register=` has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Register {
+    /// It is not.
+    #[default]
+    No,
+    /// It is, if there is one.
+    Auto,
+    /// It is, or the machine does not start.
+    Yes,
+}
+
 /// A launch as asked for.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -91,6 +105,8 @@ pub struct Request {
     pub drop_capabilities: CapSet,
     /// No privileges through execve.
     pub no_new_privileges: bool,
+    /// What it may call beyond nsrun's filter, and what not.
+    pub restrictions: Restrictions,
     /// What becomes of changes to the root.
     pub changes: Changes,
     /// How much of the image is seen.
@@ -107,6 +123,10 @@ pub struct Request {
     pub timezone: Timezone,
     /// How processes run.
     pub tuning: Tuning,
+    /// Where the machine's scope is to be, and limits of it.
+    pub scope: ScopeOptions,
+    /// Whether machined is told of the machine.
+    pub register: Register,
     /// Secrets for the payload.
     pub credentials: Vec<Credential>,
     /// More mounts, in any order.
@@ -140,6 +160,7 @@ impl Request {
             add_capabilities: CapSet::default(),
             drop_capabilities: CapSet::default(),
             no_new_privileges: false,
+            restrictions: Restrictions::default(),
             changes: Changes::default(),
             volatile: Volatile::default(),
             read_only: false,
@@ -148,6 +169,8 @@ impl Request {
             resolv_conf: ResolvConf::default(),
             timezone: Timezone::default(),
             tuning: Tuning::default(),
+            scope: ScopeOptions::default(),
+            register: Register::default(),
             credentials: Vec::new(),
             mounts: Vec::new(),
             console: None,

@@ -15,6 +15,9 @@ use crate::plan::mounts::{Ids, Mount, Planned, Shape, Source, What};
 use crate::range::Range;
 
 /// Trees that the parent makes, in the order of their numbers.
+///
+/// With `no_devices` the nodes in directories are dead; one that was asked for by its own name is
+/// meant to be used.
 pub(in crate::launch) fn trees(
     mounts: &[Planned],
     no_devices: bool,
@@ -51,7 +54,6 @@ pub(in crate::launch) fn trees(
         };
         ops.push(TreeOp {
             content,
-            // A node that was asked for by its own name is meant to be used.
             attributes: attributes(mount.read_only, no_devices && *shape == Shape::Directory),
             target,
         });
