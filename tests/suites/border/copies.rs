@@ -104,6 +104,7 @@ fn owners_that_the_machine_has_not_are_replaced_and_counted() {
     let report: Value = nsrun(&sandbox, &words).success().json();
     assert_eq!(report["counts"]["files"], 1);
     assert_eq!(report["warnings"][0]["kind"], "replaced_owners", "{report}");
+    assert_eq!(report["warnings"][0]["first"], "foreign", "{report}");
     let copy = sandbox
         .image_root()
         .join(machine.name())

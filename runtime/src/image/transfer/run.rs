@@ -10,7 +10,7 @@ use rustix::process::{Pid, getpid};
 
 use super::end::{Access, End};
 use super::place::Called;
-use super::receive::{CALLED, receive};
+use super::receive::receive;
 use super::send::send;
 use super::talk::{Line, Side, Told};
 use super::{CopyReport, CopyRequest, Place};
@@ -174,9 +174,8 @@ impl Work<'_> {
         let root = self.from.enter(self.nsrun, &keep)?;
         let out = File::from(output.try_clone().cannot(|| "duplicate a descriptor")?);
         let called = match (&request.to, Called::of(path)) {
-            (Place::Stream, Called::Name(name)) => name,
             (Place::Stream, Called::Entries) => Vec::new(),
-            _ => CALLED.to_bytes().to_vec(),
+            (_, called) => called.between(),
         };
         let sent = send(&root, path, request.follow, &called, out, line)?;
         if sent.is_none() && request.to == Place::Stream {
@@ -258,7 +257,10 @@ fn follow(
                 // Headers count, too.
                 progress.advanced(size.map_or(bytes, |size| size.min(bytes)), size);
             }
-            Message::Done(summary) => heard.0.push((by, Ok(summary))),
+            Message::Done(summary) => {
+                progress.advanced(size.unwrap_or(summary.read), size);
+                heard.0.push((by, Ok(summary)));
+            }
             Message::Failed { kind, what, hint } => {
                 heard
                     .0
