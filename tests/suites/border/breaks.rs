@@ -130,6 +130,40 @@ fn killed_at_random_points_a_copy_is_there_or_not_and_the_next_one_works() {
     let _ = machine.stop().success();
 }
 
+#[test]
+fn a_bind_that_is_killed_is_there_or_not_and_leaves_nothing_else() {
+    let sandbox = Sandbox::on_disk();
+    let machine = up(&sandbox, "bind", &[]);
+    let name = machine.name();
+    let words = ["bind", name, "/etc", "/root"];
+    let rounds = if std::env::var_os("NSRUN_TEST_SOAK").is_some() {
+        500
+    } else {
+        25
+    };
+    for round in 0..rounds {
+        let mut bind = Running::start(sandbox.command(&words));
+        std::thread::sleep(std::time::Duration::from_micros(fastrand::u64(..40_000)));
+        bind.signal(Signal::KILL);
+        let status = bind.finish(patience(20)).status;
+        assert!([0, 137].contains(&status), "round {round}: {status}");
+        let told = sandbox.nsrun(&["status", "--json", name]).success();
+        let told = told.json::<serde_json::Value>()["binds"].clone();
+        let count = told.as_array().map_or(0, Vec::len);
+        assert!(count <= 1, "{told}");
+        let is_there = attempts(&machine, &["list /root"])[0] != "empty";
+        // Between the two looks one that was killed cannot have gone on: what is told is there.
+        assert!(is_there || count == 0, "round {round}: {told}");
+        if is_there {
+            let _ = sandbox.nsrun(&["unbind", name, "/root"]).success();
+        }
+    }
+    let _ = sandbox.nsrun(&words).success();
+    let _ = sandbox.nsrun(&["unbind", name, "/root"]).success();
+    assert_eq!(attempts(&machine, &["list /root"]), ["empty"]);
+    let _ = machine.stop().success();
+}
+
 /// Says that it is over.
 struct End<'a>(&'a AtomicBool);
 
