@@ -1,6 +1,6 @@
 //! `nsrun cp`, `copy-to` and `copy-from`.
 
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::path::Path;
 
@@ -249,12 +249,14 @@ fn archives_are_read_and_written_by_a_dash() {
     let sandbox = Sandbox::on_disk();
     let machine = up(&sandbox, "tar", &[]);
     let name = machine.name();
-    let command = sandbox.command(&["cp", &format!("{name}:/etc"), "-"]);
     let archive = sandbox.dir().join("etc.tar");
-    let mut command = command;
-    command.stdout(File::create(&archive).must("make a file"));
-    let ended = command.status().must("run nsrun");
-    assert!(ended.success());
+    let command = sandbox.command(&["cp", &format!("{name}:/etc"), "-"]);
+    let mut to_file = nsrun_tests::nsrun::plain("/bin/sh");
+    to_file.args(["-c", r#"exec "$@" >"$0""#]).arg(&archive);
+    to_file.arg(command.get_program()).args(command.get_args());
+    let set = command.get_envs();
+    to_file.envs(set.filter_map(|(key, value)| Some((key, value?))));
+    let _ = run(to_file, patience(20)).success();
     let mut tar = nsrun_tests::nsrun::plain("/bin/tar");
     tar.arg("-tf").arg(&archive);
     let listed = run(tar, patience(20)).success().stdout;
