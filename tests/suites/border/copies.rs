@@ -63,6 +63,25 @@ fn a_tree_goes_in_and_comes_out_as_it_was() {
 }
 
 #[test]
+fn an_ephemeral_machine_takes_a_tree_and_its_image_does_not() {
+    for option in ["--ephemeral", "--ephemeral=disk", "--tmpfs=/root"] {
+        let sandbox = Sandbox::on_disk();
+        let tree = tree(&sandbox, "tree");
+        let machine = up(&sandbox, "passing", &[option]);
+        let inside = format!("{}:/root", machine.name());
+        let _ = nsrun(&sandbox, &["cp", text(&tree), &inside]).success();
+        let out = sandbox.dir().join("out");
+        let from = format!("{inside}/tree");
+        let _ = nsrun(&sandbox, &["cp", "--keep-privileges", &from, text(&out)]).success();
+        assert_eq!(listing(&out), listing(&tree), "{option}");
+        let on_disk = sandbox.image_root().join(machine.name()).join("root");
+        let left = fs::read_dir(on_disk).must("list a directory").count();
+        assert_eq!(left, 0, "{option}");
+        let _ = machine.stop().success();
+    }
+}
+
+#[test]
 fn programs_that_come_out_give_no_privileges() {
     let sandbox = Sandbox::on_disk();
     let tree = tree(&sandbox, "tree");
