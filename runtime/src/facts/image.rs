@@ -5,13 +5,14 @@ use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, StatVfsMountFlags};
+use rustix::fs::{FileType, Mode, OFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 
 use super::accounts::{self, Account};
 use super::program;
 use crate::error::{Context, Error, Kind, Result};
 use crate::plan::{Mode as Start, Request, parse_id};
+use crate::within::open_within;
 
 /// Longest file of an image that is read, in bytes.
 const LONGEST: u64 = 64 * 1024;
@@ -139,8 +140,7 @@ impl ImageRoot {
 
     /// Opens what is at a path as the payload would find it, never out of the root.
     pub(crate) fn resolve(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
-        let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        rustix::fs::openat2(&self.0, path, flags, Mode::empty(), how)
+        open_within(&self.0, path, flags)
     }
 }
 
