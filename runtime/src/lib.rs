@@ -29,6 +29,7 @@ mod sys;
 pub mod systemd;
 pub mod terminal;
 mod virtual_file;
+mod within;
 
 pub use dirs::Dirs;
 pub use error::{Context, Error, Kind, Result};

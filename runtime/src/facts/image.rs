@@ -5,7 +5,7 @@ use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, StatVfsMountFlags};
+use rustix::fs::{FileType, Mode, OFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 
 use super::accounts::{self, Account};
@@ -13,6 +13,7 @@ use super::composed::{self, Shown};
 use super::program;
 use crate::error::{Context, Error, Kind, Result};
 use crate::plan::{Mode as Start, Request, parse_id};
+use crate::within::open_within;
 
 /// Longest file of an image that is read, in bytes.
 const LONGEST: u64 = 64 * 1024;
@@ -169,8 +170,7 @@ impl ImageRoot {
         if !self.mounts.is_empty() {
             return composed::resolve(self.as_fd(), &self.mounts, path, flags);
         }
-        let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        rustix::fs::openat2(&self.directory, path, flags, Mode::empty(), how)
+        open_within(&self.directory, path, flags)
     }
 }
 
