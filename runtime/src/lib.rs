@@ -22,6 +22,7 @@ pub mod range;
 pub mod seccomp;
 pub mod settings;
 pub mod state;
+mod suggest;
 pub mod supervise;
 #[allow(unsafe_code)]
 mod sys;

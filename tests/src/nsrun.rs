@@ -1,6 +1,8 @@
 //! Finding the programs under test.
 
-use std::path::PathBuf;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::must::Must;
@@ -48,6 +50,30 @@ pub fn pid1() -> PathBuf {
         "pid1",
         "cargo build -p nsrun-tests --bins",
     )
+}
+
+/// A script that runs the `nsrun` under test on a host where `calls`, parted by commas, fail with
+/// EPERM; made in `dir`.
+///
+/// # Panics
+/// When the script cannot be written.
+#[track_caller]
+#[must_use]
+pub fn without(calls: &str, dir: &Path) -> PathBuf {
+    let wrapper = built(
+        "NSRUN_WITHOUT_BIN",
+        "without",
+        "cargo build -p nsrun-tests --bins",
+    );
+    let script = dir.join("nsrun-without");
+    let text = format!(
+        "#!/bin/sh\nexec {} {calls} {} \"$@\"\n",
+        wrapper.display(),
+        binary().display()
+    );
+    fs::write(&script, text).must("write the wrapper of nsrun");
+    fs::set_permissions(&script, Permissions::from_mode(0o755)).must("make it executable");
+    script
 }
 
 #[track_caller]

@@ -215,7 +215,9 @@ impl MachineArgs {
             image.tree().map(Path::to_owned)
         });
         found.map_err(|error| match error.kind() {
-            Kind::NotFound | Kind::Usage => error.hint(self.other_image()),
+            Kind::NotFound | Kind::Usage if error.advice().is_none() => {
+                error.hint(self.other_image())
+            }
             _ => error,
         })
     }

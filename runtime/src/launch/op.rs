@@ -88,7 +88,7 @@ pub(crate) enum Content {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TreeOp {
     pub(crate) content: Content,
-    pub(crate) read_only: bool,
+    pub(crate) attributes: MountAttrFlags,
     /// Where it will be, for messages.
     pub(crate) target: CString,
 }
@@ -246,7 +246,8 @@ pub(crate) enum ParentOp {
     /// Clones the image's tree and shifts its ids.
     CloneRoot {
         map: IdMap,
-        read_only: bool,
+        /// Attributes of the mount beside those that it has.
+        attributes: MountAttrFlags,
         /// Changes go elsewhere.
         overlay: bool,
     },

@@ -134,9 +134,9 @@ impl Launcher<'_> {
             }
             ParentOp::CloneRoot {
                 map,
-                read_only,
+                attributes,
                 overlay,
-            } => self.clone_root(map, read_only, overlay),
+            } => self.clone_root(map, attributes, overlay),
             ParentOp::EmptyRoot { owner } => {
                 let tree = root::empty(self.materials.root, owner)?;
                 self.trees.push(tree);
@@ -241,7 +241,7 @@ impl Launcher<'_> {
             .cannot(|| format!("map the container's ids 0..{length} to {base}"))
     }
 
-    fn clone_root(&mut self, map: IdMap, read_only: bool, overlay: bool) -> Result<()> {
+    fn clone_root(&mut self, map: IdMap, attributes: MountAttrFlags, overlay: bool) -> Result<()> {
         let userns = match map {
             IdMap::None => None,
             IdMap::Payload => Some(self.namespace(Namespace::User)?),
@@ -250,8 +250,8 @@ impl Launcher<'_> {
         let userns = userns.as_ref().map(AsFd::as_fd);
         let image = self.materials.root;
         let tree = match self.materials.changes {
-            Some(changes) if overlay => root::cover(image, userns, read_only, changes)?,
-            _ => root::clone(image, userns, read_only)?,
+            Some(changes) if overlay => root::cover(image, userns, attributes, changes)?,
+            _ => root::clone(image, userns, attributes)?,
         };
         self.trees.push(tree);
         Ok(())

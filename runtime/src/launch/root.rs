@@ -21,17 +21,20 @@ use crate::sys::mount::{idmap, set_attributes};
 pub(super) fn clone(
     root: &ImageRoot,
     userns: Option<BorrowedFd<'_>>,
-    read_only: bool,
+    attributes: MountAttrFlags,
 ) -> Result<OwnedFd> {
     let tree = clone_tree(root, true).cannot(|| "clone the mount of the image")?;
     if let Some(userns) = userns {
         idmap(tree.as_fd(), true, userns).map_err(|error| explain(error, root, userns))?;
     }
     // A clone of a shared mount is its peer: what the child mounts in it would show up on the host.
-    let mut set = MountAttrFlags::empty();
-    set.set(MountAttrFlags::MOUNT_ATTR_RDONLY, read_only);
-    set_attributes(tree.as_fd(), true, set, MountPropagationFlags::PRIVATE)
-        .cannot(|| "cut the image's mount off from the host's")?;
+    set_attributes(
+        tree.as_fd(),
+        true,
+        attributes,
+        MountPropagationFlags::PRIVATE,
+    )
+    .cannot(|| "cut the image's mount off from the host's")?;
     Ok(tree)
 }
 
@@ -40,7 +43,7 @@ pub(super) fn clone(
 pub(super) fn cover(
     root: &ImageRoot,
     userns: Option<BorrowedFd<'_>>,
-    read_only: bool,
+    attributes: MountAttrFlags,
     changes: (BorrowedFd<'_>, BorrowedFd<'_>),
 ) -> Result<OwnedFd> {
     let what = || "cover the image by an overlay";
@@ -60,8 +63,7 @@ pub(super) fn cover(
         )
     })?;
     // A new mount has none of the restrictions of the one that it covers.
-    let mut set = restrictions(root);
-    set.set(MountAttrFlags::MOUNT_ATTR_RDONLY, read_only);
+    let set = restrictions(root) | attributes;
     set_attributes(tree.as_fd(), true, set, MountPropagationFlags::PRIVATE).cannot(what)?;
     Ok(tree)
 }

@@ -39,10 +39,14 @@ pub(super) fn make(op: &TreeOp, from: Materials<'_>) -> Result<OwnedFd> {
         } => bind(source_of(from, *source)?, *recursive, shift, from).cannot(what)?,
         Content::Overlay { layers, upper } => overlay(op, layers, *upper, from)?,
     };
-    let mut set = MountAttrFlags::empty();
-    set.set(MountAttrFlags::MOUNT_ATTR_RDONLY, op.read_only);
     // A clone of a shared mount is its peer: what is mounted in it would appear on the host.
-    set_attributes(tree.as_fd(), true, set, MountPropagationFlags::PRIVATE).cannot(what)?;
+    set_attributes(
+        tree.as_fd(),
+        true,
+        op.attributes,
+        MountPropagationFlags::PRIVATE,
+    )
+    .cannot(what)?;
     Ok(tree)
 }
 

@@ -5,7 +5,8 @@ use crate::device_policy::{Access, DevicePolicy, Rule};
 use crate::error::{Error, Kind, Result};
 use crate::plan::Plan;
 
-/// Takes from the payload the devices that it does not need. Nothing else could: ADR 10.
+/// Takes from the payload the devices that it does not need. Without a user namespace nothing else
+/// could: ADR 10.
 pub(super) fn restrict(scope: &Scope, plan: &Plan) -> Result<()> {
     let mut policy = DevicePolicy::closed();
     for device in &plan.devices {
@@ -30,6 +31,13 @@ fn refuse(error: Error) -> Error {
     Error::new(Kind::HostLacks, what).because(error).hint(
         "let nsrun load the policy: the kernel needs CONFIG_CGROUP_BPF, nsrun CAP_BPF or \
          CAP_SYS_ADMIN, and a container around nsrun a filter that allows bpf(2)",
+    )
+}
+
+/// The warning that a machine with a user namespace starts without the list.
+pub(super) fn weaker(reason: &str) -> String {
+    format!(
+        "{reason}; instead, no device node of the image and of directories of the host can be used"
     )
 }
 

@@ -7,6 +7,7 @@ use super::devices;
 use super::network::Link;
 use super::register;
 use super::scratch::Gathered;
+use super::start::Event;
 use crate::cgroup::Scope;
 use crate::error::{Context, Result};
 use crate::facts::ImageRoot;
@@ -34,20 +35,39 @@ pub(super) struct Machine<'a> {
     pub(super) map: IdMap,
     pub(super) store: Store,
     pub(super) record: Record,
+    /// Why the kernel would not have the device list, if so.
+    pub(super) unlisted: Option<String>,
 }
 
 impl Machine<'_> {
     /// Launches the payload and supervises it.
-    pub(super) fn run(&mut self, session: &mut Session) -> Result<Outcome> {
+    pub(super) fn run(
+        &mut self,
+        session: &mut Session,
+        tell: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Outcome> {
+        let mut launched = self.launch();
+        if launched.is_err()
+            && let Some(reason) = self.unlisted.take()
+            && self.range.is_some()
+        {
+            tell(Event::Warning(&devices::weaker(&reason)));
+            self.plan.rely_on_mounts();
+            launched = self.launch();
+        }
+        let launched = launched?;
+        session.speak_to_log();
+        self.supervise(launched, session)
+    }
+
+    fn launch(&mut self) -> Result<Launched> {
         let script = launch::compile(&self.plan, self.range, self.map, self.claim.path())?;
         let payload = self.scope.payload().try_clone_to_owned();
         let payload = payload.cannot(|| "duplicate the descriptor of the cgroup")?;
         let gathered = std::mem::take(&mut self.gathered);
         let launched = launch::launch(&script, gathered.materials(self.root), payload, self);
         self.gathered = gathered;
-        let launched = launched?;
-        session.speak_to_log();
-        self.supervise(launched, session)
+        launched
     }
 
     /// Takes everything away that the machine has on the host.
@@ -147,7 +167,10 @@ impl launch::Host for Machine<'_> {
     fn cgroup(&mut self) -> Result<()> {
         let owner = self.range.map_or(0, Range::base);
         self.scope.delegate(owner, owner)?;
-        devices::restrict(&self.scope, &self.plan)?;
+        if !self.plan.no_devices {
+            let restricted = devices::restrict(&self.scope, &self.plan);
+            restricted.inspect_err(|error| self.unlisted = Some(error.to_string()))?;
+        }
         if self.plan.boots {
             self.scope.enter_supervisor()?;
         }

@@ -121,18 +121,20 @@ pub fn start(
         claim,
         scope,
         record,
+        unlisted: None,
     };
-    to_the_end(machine, &mut session, Waits::new(options.restart))
+    to_the_end(machine, &mut session, Waits::new(options.restart), tell)
 }
 
 fn to_the_end(
     mut machine: Machine<'_>,
     session: &mut Session,
     mut waits: Waits,
+    tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<Outcome> {
     loop {
         let begun = Instant::now();
-        let outcome = machine.run(session)?;
+        let outcome = machine.run(session, tell)?;
         let wait = waits.after(&outcome, begun.elapsed());
         let again = wait.is_some_and(|wait| outcome.cause == Cause::Payload && session.rests(wait));
         if !again {

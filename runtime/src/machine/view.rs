@@ -17,7 +17,7 @@ pub use self::release::Release;
 use super::host::Cgroups;
 use crate::dirs::Dirs;
 use crate::enabled;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::facts::ImageRoot;
 use crate::name::MachineName;
 use crate::state::{Machine, PidFd, State, Store};
@@ -64,11 +64,6 @@ pub fn list(dirs: &Dirs) -> Result<Listing> {
         }
     }
     Ok(listing)
-}
-
-pub(super) fn absent(name: &MachineName) -> Error {
-    Error::new(Kind::NotFound, format!("no machine {name} is running"))
-        .hint("`nsrun list` shows those that are")
 }
 
 /// The row of a machine, and what was opened for it.

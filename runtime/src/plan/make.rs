@@ -92,6 +92,7 @@ pub(crate) fn make(
         empty_root: request.volatile == Volatile::Yes,
         read_only: volatile::read_only(request),
         lock_root: volatile::read_only(request) || image.is_restricted,
+        no_devices: false,
         nesting: request.nesting || image.needs_nesting,
         resolv_conf,
         timezone,

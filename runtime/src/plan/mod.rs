@@ -137,6 +137,9 @@ pub struct Plan {
     pub read_only: bool,
     /// The root's mount has attributes that the payload must not change.
     pub lock_root: bool,
+    /// Device nodes of the image, and in directories of the host, are dead, since no device list
+    /// says which of them can be used.
+    pub(crate) no_devices: bool,
     /// Uncovered /proc and /sys stay visible, so that the payload may mount its own.
     pub nesting: bool,
     /// What is done about the payload's `/etc/resolv.conf`.
@@ -166,6 +169,13 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Lets mounts alone keep devices away. It takes a user namespace: its root can make no node,
+    /// and does not get rid of attributes that are locked.
+    pub(crate) fn rely_on_mounts(&mut self) {
+        self.no_devices = true;
+        self.lock_root = true;
+    }
+
     /// Whether the host has one of the optional device nodes.
     pub(crate) fn has_device(&self, path: &CStr) -> bool {
         self.devices.contains(&path)

@@ -17,6 +17,7 @@ use super::{Claim, DEAD, LOCK, MACHINES, Machine, RECORD, RESIDUE, TAG, Turn, re
 use crate::dirs::Dirs;
 use crate::error::{Context, Error, Kind, Result};
 use crate::name::MachineName;
+use crate::suggest::nearest;
 use crate::sys::ofd::{Mode, OfdLock, is_held};
 
 /// The lock's file is readable for its owner only: whoever can open it can lock it.
@@ -130,6 +131,21 @@ impl Store {
     pub fn machine(&self, name: &MachineName) -> Result<Option<Machine>> {
         let machines = self.machines()?;
         machines.map_or(Ok(None), |machines| self.look(&machines, name))
+    }
+
+    /// The error that no machine `name` runs, with the one that was probably meant.
+    #[must_use]
+    pub fn absent(&self, name: &MachineName) -> Error {
+        let machines = self.list().unwrap_or_default();
+        let names: Vec<MachineName> = machines
+            .iter()
+            .filter_map(|machine| Some(machine.as_ref().ok()?.name().clone()))
+            .collect();
+        let hint = match nearest(name.as_str(), names.iter().map(MachineName::as_str)) {
+            Some(other) if other != name.as_str() => format!("did you mean {other}?"),
+            _ => "`nsrun list` shows those that are".to_owned(),
+        };
+        Error::new(Kind::NotFound, format!("no machine {name} is running")).hint(hint)
     }
 
     fn look(&self, machines: &Dir, name: &MachineName) -> Result<Option<Machine>> {

@@ -6,7 +6,7 @@ use std::fs;
 use nsrun_tests::done::run;
 use nsrun_tests::{Sandbox, nsrun, patience};
 
-use super::{assert_outcomes, facts};
+use super::{assert_outcomes, facts, probe};
 
 #[test]
 fn device_nodes_are_the_harmless_ones() {
@@ -98,4 +98,37 @@ fn a_node_that_the_image_brings_cannot_be_opened() {
         let cases: [(&str, &[&str]); 1] = [("read /root/disk", &["EPERM", "EACCES"])];
         assert_outcomes(&sandbox, options, &image, &cases);
     }
+}
+
+#[test]
+fn without_a_device_list_the_nodes_of_an_image_are_dead() {
+    let mut sandbox = Sandbox::new();
+    let script = nsrun::without("bpf", sandbox.dir());
+    sandbox = sandbox.with_binary(script);
+    let image = sandbox.tiny("unlisted", &[]);
+    let Some((major, minor)) = host_disk() else {
+        nsrun_tests::skip!("the host has no block device");
+    };
+    let mut command = nsrun::plain("/bin/mknod");
+    command.arg(sandbox.image_root().join(&image).join("root/disk"));
+    command.args(["b", &major, &minor]);
+    run(command, patience(10)).success();
+    let make = format!("mknod b {major} {minor} /root/other");
+    let cases: [(&str, &[&str]); 8] = [
+        ("read /root/disk", &["EACCES"]),
+        (&make, &["EPERM"]),
+        ("remount-rw /", &["EPERM"]),
+        ("mkdir /root/again", &["ok"]),
+        ("rbind / /root/again", &["ok"]),
+        ("remount-rw /root/again", &["EPERM"]),
+        ("read /root/again/root/disk", &["EACCES"]),
+        ("read /dev/null", &["empty"]),
+    ];
+    assert_outcomes(&sandbox, &[], &image, &cases);
+    let warned = probe(&sandbox, &[], &image, &["try", "read /root/disk"]).success();
+    warned.expect_stderr("no device node of the image");
+    let refused = probe(&sandbox, &["--private-users=no"], &image, &["facts"]);
+    refused
+        .expect_status(125)
+        .expect_stderr("CONFIG_CGROUP_BPF");
 }

@@ -15,11 +15,11 @@ use crate::plan::mounts::{Ids, Mount, Planned, Shape, Source, What};
 use crate::range::Range;
 
 /// Trees that the parent makes, in the order of their numbers.
-pub(super) fn trees(mounts: &[Planned], range: Option<Range>, tree: IdMap) -> Result<Vec<TreeOp>> {
+pub(super) fn trees(plan: &Plan, range: Option<Range>, tree: IdMap) -> Result<Vec<TreeOp>> {
     let shifts = Shifts { range, tree };
     let mut next = 0;
     let mut ops = Vec::new();
-    for Planned { mount, .. } in mounts {
+    for Planned { mount, shape } in &plan.mounts {
         let first = next;
         next += mount.what.sources().len();
         if !is_parents(mount) {
@@ -46,11 +46,23 @@ pub(super) fn trees(mounts: &[Planned], range: Option<Range>, tree: IdMap) -> Re
         };
         ops.push(TreeOp {
             content,
-            read_only: mount.read_only,
+            // A node that was asked for by its own name is meant to be used.
+            attributes: attributes(
+                mount.read_only,
+                plan.no_devices && *shape == Shape::Directory,
+            ),
             target,
         });
     }
     Ok(ops)
+}
+
+/// What a mount must not allow.
+pub(super) fn attributes(read_only: bool, no_devices: bool) -> MountAttrFlags {
+    let mut attributes = MountAttrFlags::empty();
+    attributes.set(MountAttrFlags::MOUNT_ATTR_RDONLY, read_only);
+    attributes.set(MountAttrFlags::MOUNT_ATTR_NODEV, no_devices);
+    attributes
 }
 
 /// Whether the parent makes it, of what is outside of the machine.

@@ -133,7 +133,7 @@ fn image_file(b: &mut Builder, path: &CStr, change: &FileChange) -> Result<()> {
 }
 
 fn parent(plan: &Plan, range: Option<Range>, map: IdMap) -> Result<Vec<ParentOp>> {
-    let trees = custom::trees(&plan.mounts, range, map)?;
+    let trees = custom::trees(plan, range, map)?;
     let mut ops: Vec<ParentOp> = trees.into_iter().map(ParentOp::Tree).collect();
     ops.push(ParentOp::Clone {
         namespaces: namespaces(plan, range.is_some()),
@@ -151,7 +151,7 @@ fn parent(plan: &Plan, range: Option<Range>, map: IdMap) -> Result<Vec<ParentOp>
     } else {
         ParentOp::CloneRoot {
             map,
-            read_only: plan.read_only,
+            attributes: custom::attributes(plan.read_only, plan.no_devices),
             overlay: plan.changes != Changes::Kept,
         }
     });

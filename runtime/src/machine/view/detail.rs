@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::console;
 use super::text::escaped;
-use super::{Branch, Inside, Process, Summary, absent, summary};
+use super::{Branch, Inside, Process, Summary, summary};
 use crate::attach;
 use crate::cgroup::Stats;
 use crate::dirs::Dirs;
@@ -113,10 +113,10 @@ pub struct Look {
 pub fn status(dirs: &Dirs, name: &MachineName, look: Look) -> Result<Detail> {
     let cgroups = Arc::new(Cgroups::probe()?);
     let store = Store::new(dirs, cgroups.clone());
-    let machine = store.machine(name)?.ok_or_else(|| absent(name))?;
+    let machine = store.machine(name)?.ok_or_else(|| store.absent(name))?;
     let (summary, inside) = summary(dirs, &machine)?;
     if summary.state == State::Dead {
-        return Err(absent(name));
+        return Err(store.absent(name));
     }
     let mut detail = recorded(&machine, summary)?;
     if let Some(record) = machine.record() {
