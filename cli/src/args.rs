@@ -1,9 +1,12 @@
 //! The command line's grammar.
 
+use std::ffi::OsString;
+
 use clap::{Parser, Subcommand};
 
 use crate::cmd::attach::AttachArgs;
 use crate::cmd::background::StartArgs;
+use crate::cmd::bind::{BindArgs, UnbindArgs};
 use crate::cmd::boot::BootArgs;
 use crate::cmd::cat::CatArgs;
 use crate::cmd::change_images::{CleanArgs, ReadOnlyArgs, RemoveArgs, RenameArgs};
@@ -11,12 +14,14 @@ use crate::cmd::clone::CloneArgs;
 use crate::cmd::completions::CompletionsArgs;
 use crate::cmd::config::ConfigArgs;
 use crate::cmd::control::{IsRunningArgs, KillArgs, NamesArgs, WaitArgs};
+use crate::cmd::copy::{CopyFromArgs, CopyToArgs, CpArgs};
 use crate::cmd::edit::EditArgs;
 use crate::cmd::enable::{DisableArgs, EnableArgs};
 use crate::cmd::exec::ExecArgs;
 use crate::cmd::export::ExportArgs;
 use crate::cmd::images::{ImageStatusArgs, ImagesArgs};
 use crate::cmd::import::{ImportArgs, ImportFsArgs};
+use crate::cmd::install_compat::InstallCompatArgs;
 use crate::cmd::list::ListArgs;
 use crate::cmd::login::{LoginArgs, ShellArgs};
 use crate::cmd::logs::LogsArgs;
@@ -26,7 +31,7 @@ use crate::cmd::run::RunArgs;
 use crate::cmd::show::ShowArgs;
 use crate::cmd::status::StatusArgs;
 use crate::cmd::stop::StopArgs;
-use crate::globals::GlobalArgs;
+use crate::globals::{GlobalArgs, Globals};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -76,6 +81,17 @@ pub struct Cli {
     pub command: Command,
 }
 
+impl Cli {
+    /// What every verb needs to know; `words` are the whole command line.
+    pub fn globals(&self, words: &[OsString]) -> Globals {
+        Globals {
+            supervise: self.supervise,
+            words: words.iter().skip(1).cloned().collect(),
+            ..self.globals.resolve()
+        }
+    }
+}
+
 /// The verbs. A verb's options are only put together when it is used: all of them cost a fifth of
 /// the time that a short `run` takes.
 #[derive(Debug, Subcommand)]
@@ -115,8 +131,23 @@ pub enum Command {
     Show(ShowArgs),
     /// Connect the terminal to the console of a machine in the background
     Attach(AttachArgs),
-    /// Show what a machine in the background wrote to its console
+    /// Show what a machine wrote to its console, or its journal
     Logs(LogsArgs),
+    /// Mount what the host has into a running machine
+    #[command(after_help = crate::cmd::bind::BIND_HELP)]
+    Bind(BindArgs),
+    /// Take off what `bind` has mounted
+    #[command(after_help = crate::cmd::bind::UNBIND_HELP)]
+    Unbind(UnbindArgs),
+    /// Copy files and directories into a machine, out of it, or to another
+    #[command(after_help = crate::cmd::copy::CP_HELP)]
+    Cp(CpArgs),
+    /// Copy a file or directory of the host into a machine
+    #[command(after_help = crate::cmd::copy::COPY_TO_HELP)]
+    CopyTo(CopyToArgs),
+    /// Copy a file or directory of a machine to the host
+    #[command(after_help = crate::cmd::copy::COPY_FROM_HELP)]
+    CopyFrom(CopyFromArgs),
     /// Stop a machine
     Stop(StopArgs),
     /// Print the settings files of machines
@@ -162,6 +193,8 @@ pub enum Command {
     ReadOnly(ReadOnlyArgs),
     /// Remove hidden images and what killed commands left
     Clean(CleanArgs),
+    /// Make links by which nsrun is called as systemd-nspawn, machinectl and importctl
+    InstallCompat(InstallCompatArgs),
     /// Write the manual pages
     #[command(hide = true)]
     Man(ManArgs),

@@ -190,10 +190,7 @@ impl Store {
     /// # Errors
     /// The first step's that failed, after all others were tried.
     pub fn reconcile(&self, name: &MachineName) -> Result<Outcome> {
-        let Some(dir) = self
-            .machines()?
-            .map_or(Ok(None), |m| m.open(name.as_str()))?
-        else {
+        let Some(dir) = self.machine_dir(name)? else {
             return Ok(Outcome::Absent);
         };
         match self.try_lock(name, &dir)? {
@@ -290,6 +287,12 @@ impl Store {
     /// Where the machine of that name has its files.
     pub(crate) fn directory(&self, name: &MachineName) -> PathBuf {
         self.run.join(MACHINES).join(name.as_str())
+    }
+
+    /// The same, opened; `None` if there is none.
+    pub(super) fn machine_dir(&self, name: &MachineName) -> Result<Option<Dir>> {
+        self.machines()?
+            .map_or(Ok(None), |machines| machines.open(name.as_str()))
     }
 
     fn machines(&self) -> Result<Option<Dir>> {

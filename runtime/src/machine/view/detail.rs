@@ -17,7 +17,7 @@ use crate::machine::register;
 use crate::name::MachineName;
 use crate::plan::parse_id;
 use crate::range::Range;
-use crate::state::{Machine, Record, State, Store};
+use crate::state::{Bind, Machine, Record, State, Store};
 use crate::supervise::SOCKET;
 use crate::virtual_file;
 
@@ -75,6 +75,8 @@ pub struct Detail {
     pub manager: Option<Manager>,
     /// The last lines of its console, if it runs in the background.
     pub console: Vec<String>,
+    /// What `bind` has mounted into it since it was started.
+    pub binds: Vec<Bind>,
 }
 
 /// A unit by the names in a cgroup's path.
@@ -125,6 +127,9 @@ pub fn status(dirs: &Dirs, name: &MachineName, look: Look) -> Result<Detail> {
     if let Some(inside) = &inside {
         detail.leader = Process::look(inside.leader.pid());
         detail.id = machine_id(inside);
+        if let Some(identity) = machine.record().and_then(|record| record.leader) {
+            detail.binds = store.binds(name, &identity)?;
+        }
         if look.manager && detail.summary.state == State::Running {
             detail.manager = manager(inside, detail.shift.is_some());
         }
@@ -167,6 +172,7 @@ fn recorded(machine: &Machine, summary: Summary) -> Result<Detail> {
         processes: Vec::new(),
         manager: None,
         console: Vec::new(),
+        binds: Vec::new(),
     })
 }
 
