@@ -1,11 +1,12 @@
 //! Machines that start when the host boots: `enable`, `disable`, and starting and stopping all.
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
-use nsrun_tests::done::Running;
+use nsrun_tests::done::{Running, run};
 use nsrun_tests::{Must, Sandbox, patience, rng, skip};
 use rustix::mount::{MountFlags, mount};
 use rustix::process::Signal;
@@ -213,6 +214,32 @@ fn the_mark_follows_a_renamed_image_and_goes_with_a_removed_one() {
 }
 
 #[test]
+fn options_are_kept_and_wrong_ones_are_told_at_once() {
+    if Path::new("/run/systemd/system").exists() {
+        skip!("PID 1 of this host is systemd");
+    }
+    let sandbox = Sandbox::new();
+    let image = sandbox.tiny("options", &["facts", READY]);
+    let with = |option: &str| sandbox.nsrun(&["enable", &image, "--", option]);
+    for (option, why) in [
+        ("--nonsense", "unexpected argument"),
+        ("another", "unexpected argument"),
+        ("--all-enabled", "cannot always be started"),
+        ("--hostname=a b", "invalid value"),
+        ("--kernel-cmdline=a b", "has a blank"),
+    ] {
+        let _ = with(option).expect_status(2).expect_stderr(why);
+        assert!(!is_enabled(&sandbox, &image), "{option}");
+    }
+    let _ = with("--hostname=told").success();
+    let words = ["start", "--all-enabled", "--wait=ready"];
+    let _ = sandbox.nsrun(&words).success();
+    let log = sandbox.nsrun(&["logs", &image]).success().stdout;
+    assert!(log.contains("told"), "{log}");
+    let _ = sandbox.nsrun(&["stop", "--all"]).success();
+}
+
+#[test]
 fn an_image_of_another_root_starts_from_there() {
     if Path::new("/run/systemd/system").exists() {
         skip!("PID 1 of this host is systemd");
@@ -330,6 +357,19 @@ fn a_host_with_systemd_gets_a_template_and_a_link_and_loses_the_link() {
         roots.contains(&format!("={}\n", sandbox.state_root().display())),
         "{roots}"
     );
+    let machinectl = |words: &[&str]| {
+        let mut command = sandbox.command(words);
+        command.arg0("machinectl");
+        run(command, patience(30))
+    };
+    let _ = machinectl(&["disable", &image]).success();
+    assert!(links().is_empty(), "{:?}", links());
+    let _ = machinectl(&["enable", &image]).success();
+    let options = own.join(format!("{unit}.d/20-nsrun-options.conf"));
+    let options = fs::read_to_string(options).must("read the options");
+    assert!(options.contains("--defaults=nspawn"), "{options}");
+    let missing = machinectl(&["enable", "nothing-of-that-name"]);
+    assert_eq!(missing.status, 1, "{missing}");
     let new = sandbox.name("renamed");
     let _ = sandbox.nsrun(&["rename", &image, &new]).success();
     assert_eq!(links(), [format!("nsrun@{new}.service")]);
