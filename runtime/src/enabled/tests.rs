@@ -125,7 +125,10 @@ fn a_template_of_the_administrator_is_left_alone_and_ours_is_kept_up_to_date() {
     let read = || fs::read_to_string(&template).unwrap();
     enable_on(&host, &place.dirs, &name("web"), &[]).unwrap();
     let ours = read();
-    assert!(ours.contains("--supervise start $NSRUN_START_OPTIONS %i\n"), "{ours}");
+    assert!(
+        ours.contains("--supervise start $NSRUN_START_OPTIONS %i\n"),
+        "{ours}"
+    );
     let old = ours.replace("--supervise", "--old");
     fs::write(&template, old).unwrap();
     enable_on(&host, &place.dirs, &name("web"), &[]).unwrap();
