@@ -54,6 +54,7 @@ Examples:
 const ENABLE_EXAMPLES: &str = "\
 Examples:
   nsrun enable --now web db           start them now, and whenever the host boots
+  nsrun enable web -- --ephemeral     always with this option of `nsrun start`
   nsrun disable web                   do not start it any more; it goes on for now
 
 With systemd each machine is a unit, nsrun@NAME.service. With OpenRC the service nsrun starts

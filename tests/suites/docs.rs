@@ -67,15 +67,11 @@ fn module(path: &str) -> String {
 /// Whether `name` is a suite, a module of the runtime, or a test in one of them.
 fn is_test(name: &str) -> bool {
     let (place, last) = name.rsplit_once("::").must("split the name");
-    let file = format!("tests/suites/{}.rs", place.replace("::", "/"));
-    let suite = workspace().join(file);
-    let whole = suite.with_extension("").join("main.rs");
-    let text = if suite.exists() {
-        read(&suite)
-    } else if whole.exists() {
-        read(&whole)
-    } else {
-        module(place)
+    let base = format!("tests/suites/{}", place.replace("::", "/"));
+    let suites = [".rs", "/main.rs"].map(|end| workspace().join(format!("{base}{end}")));
+    let text = match suites.iter().find(|suite| suite.exists()) {
+        Some(suite) => read(suite),
+        None => module(place),
     };
     (last == "*" && !text.is_empty())
         || text.contains(&format!("fn {last}("))

@@ -85,17 +85,7 @@ pub fn start(
     };
     register::expect(&plan)?;
     let store = Store::new(dirs, cgroups.clone());
-    for swept in store.sweep_machines()? {
-        if let Err(error) = swept.result {
-            let name = swept.name;
-            let text = format!("cannot clear up what is left of {name}: {error}");
-            tell(Event::Warning(&text));
-        }
-    }
-    if let Err(error) = crate::image::sweep(dirs) {
-        let text = format!("cannot clear up what was left of images: {error}");
-        tell(Event::Warning(&text));
-    }
+    sweep(&store, dirs, tell)?;
     let mut claim = store.claim(&plan.machine)?;
     claim.lock_image(&ImageLocks::of(&plan.root)?, lock_mode(&plan))?;
     if options.background {
@@ -124,6 +114,22 @@ pub fn start(
         unlisted: None,
     };
     to_the_end(machine, &mut session, Waits::new(options.restart), tell)
+}
+
+/// Takes away what dead machines and killed commands left. What stays is told, and no reason not to start.
+fn sweep(store: &Store, dirs: &Dirs, tell: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+    for swept in store.sweep_machines()? {
+        if let Err(error) = swept.result {
+            let name = swept.name;
+            let text = format!("cannot clear up what is left of {name}: {error}");
+            tell(Event::Warning(&text));
+        }
+    }
+    if let Err(error) = crate::image::sweep(dirs) {
+        let text = format!("cannot clear up what was left of images: {error}");
+        tell(Event::Warning(&text));
+    }
+    Ok(())
 }
 
 fn to_the_end(

@@ -52,8 +52,12 @@ pub(super) fn translate(verb: &Verb, options: &Options) -> Result<Translation, R
         }
         Verb::Pause(names) => machines(&names.names, "Could not pause machine", &["pause"]),
         Verb::Resume(names) => machines(&names.names, "Could not resume machine", &["resume"]),
-        Verb::Enable(_) => return Err(not_yet("enable")),
-        Verb::Disable(_) => return Err(not_yet("disable")),
+        Verb::Enable(names) => enable(&names.names, options),
+        Verb::Disable(names) => each(&names.names, "", Subject::Image, |name| {
+            let mut line = words(&["--quiet", "disable"]);
+            line.extend(options.now.then(|| "--now".to_owned()));
+            [line, words(&[name])].concat()
+        }),
         Verb::Bind(_) => return Err(not_yet("bind")),
         Verb::CopyTo(_) => return Err(not_yet("copy-to")),
         Verb::CopyFrom(_) => return Err(not_yet("copy-from")),
@@ -143,6 +147,15 @@ fn start(names: &[String], options: &Options) -> Result<Translation, Refusal> {
         steps: names.iter().map(step).collect(),
         failure: "",
         subject: Subject::Image,
+    })
+}
+
+/// The machine will start as that `start` starts it.
+fn enable(names: &[String], options: &Options) -> Translation {
+    each(names, "", Subject::Image, |name| {
+        let mut line = words(&["--quiet", "enable"]);
+        line.extend(options.now.then(|| "--now".to_owned()));
+        [line, words(&[name, "--"]), words(&TEMPLATE)].concat()
     })
 }
 
