@@ -29,6 +29,7 @@ mod start;
 pub mod status;
 pub mod stop;
 mod template;
+pub mod top;
 
 use std::process::ExitCode;
 
@@ -73,6 +74,7 @@ fn carry_out(command: &Command, globals: &Globals) -> Result<ExitCode> {
         Command::List(args) => list::run(args, globals),
         Command::Status(args) => status::run(args, globals),
         Command::Show(args) => show::run(args, globals),
+        Command::Top(args) => top::run(args, globals),
         Command::Attach(args) => attach::run(args, globals),
         Command::Logs(args) => logs::run(args, globals),
         Command::Stop(args) => stop::run(args, globals),
