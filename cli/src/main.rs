@@ -2,6 +2,7 @@
 
 mod args;
 mod cmd;
+mod crowd;
 mod foreign;
 mod format;
 mod globals;

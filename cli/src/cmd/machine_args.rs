@@ -17,6 +17,7 @@ use super::mount_args::MountArgs;
 use super::process_args::ProcessArgs;
 use super::settings_args::SettingsArgs;
 use super::template;
+use super::unit_args::UnitArgs;
 use crate::globals::Globals;
 
 // What to start, and how.
@@ -148,6 +149,9 @@ pub struct MachineArgs {
 
     #[command(flatten)]
     processes: ProcessArgs,
+
+    #[command(flatten)]
+    unit: UnitArgs,
 }
 
 impl MachineArgs {
@@ -182,6 +186,8 @@ impl MachineArgs {
         request.console = self.processes.console();
         request.notify_ready = self.processes.notify_ready();
         request.tuning = self.processes.tuning();
+        request.scope = self.unit.scope();
+        request.register = self.unit.register;
         request.credentials = self.processes.credentials()?;
         request.interactive = isatty(rustix::stdio::stdin()) && isatty(rustix::stdio::stdout());
         Ok(request)
@@ -209,7 +215,9 @@ impl MachineArgs {
             image.tree().map(Path::to_owned)
         });
         found.map_err(|error| match error.kind() {
-            Kind::NotFound | Kind::Usage => error.hint(self.other_image()),
+            Kind::NotFound | Kind::Usage if error.advice().is_none() => {
+                error.hint(self.other_image())
+            }
             _ => error,
         })
     }

@@ -52,12 +52,12 @@ pub fn exec(dirs: &Dirs, name: &MachineName, command: &Command) -> Result<u8> {
     let cgroups = Arc::new(Cgroups::probe()?);
     let store = Store::new(dirs, cgroups.clone());
     let machine = running(&store, name)?;
-    let (record, leader) = parts(&machine, name)?;
+    let (record, leader) = parts(&store, &machine)?;
     if record.range.is_none() {
         crate::sys::seal::ensure().cannot(|| "go on as a sealed copy of nsrun")?;
     }
     let script = script(dirs, &machine, &leader, command)?;
-    let cgroup = cgroups.open(record)?.ok_or_else(|| not_running(name))?;
+    let cgroup = cgroups.open(record)?.ok_or_else(|| store.absent(name))?;
     let mut session = Session::open(if command.terminal {
         ConsoleMode::detect()
     } else {
@@ -74,22 +74,18 @@ pub fn exec(dirs: &Dirs, name: &MachineName, command: &Command) -> Result<u8> {
 }
 
 pub(super) fn running(store: &Store, name: &MachineName) -> Result<Machine> {
-    let machine = store.machine(name)?.ok_or_else(|| not_running(name))?;
+    let machine = store.machine(name)?.ok_or_else(|| store.absent(name))?;
     match machine.state()? {
         State::Running | State::Stopping => Ok(machine),
-        _ => Err(not_running(name)),
+        _ => Err(store.absent(name)),
     }
 }
 
-fn parts<'a>(machine: &'a Machine, name: &MachineName) -> Result<(&'a Record, PidFd)> {
-    let record = machine.record().ok_or_else(|| not_running(name))?;
-    let leader = machine.leader()?.ok_or_else(|| not_running(name))?;
+fn parts<'a>(store: &Store, machine: &'a Machine) -> Result<(&'a Record, PidFd)> {
+    let name = machine.name();
+    let record = machine.record().ok_or_else(|| store.absent(name))?;
+    let leader = machine.leader()?.ok_or_else(|| store.absent(name))?;
     Ok((record, leader))
-}
-
-fn not_running(name: &MachineName) -> Error {
-    Error::new(Kind::NotFound, format!("no machine {name} is running"))
-        .hint("`nsrun list` shows those that are")
 }
 
 /// Everything that the joining process needs to know.

@@ -38,7 +38,7 @@ pub fn login(dirs: &Dirs, name: &MachineName, tell: &mut dyn FnMut(&str)) -> Res
     }
     let store = Store::new(dirs, Arc::new(Cgroups::probe()?));
     let machine = running(&store, name)?;
-    let leader = leader(&machine)?;
+    let leader = leader(&store, &machine)?;
     tell(&format!(
         "connected to a terminal of {name}; ^] three times within a second leaves it"
     ));
@@ -69,11 +69,9 @@ pub fn login(dirs: &Dirs, name: &MachineName, tell: &mut dyn FnMut(&str)) -> Res
     exec(dirs, name, &command)
 }
 
-fn leader(machine: &Machine) -> Result<PidFd> {
-    let name = machine.name();
-    machine
-        .leader()?
-        .ok_or_else(|| Error::new(Kind::NotFound, format!("no machine {name} is running")))
+fn leader(store: &Store, machine: &Machine) -> Result<PidFd> {
+    let leader = machine.leader()?;
+    leader.ok_or_else(|| store.absent(machine.name()))
 }
 
 /// A terminal on which the machine's systemd has started a getty, and the getty's unit; `None` if it

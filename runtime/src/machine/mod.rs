@@ -14,6 +14,7 @@ mod journal;
 mod network;
 mod owners;
 mod printer;
+mod register;
 mod restart;
 mod root;
 mod run;

@@ -14,7 +14,6 @@ mod mounts;
 mod places;
 mod problem;
 mod read;
-mod suggest;
 mod syntax;
 mod table;
 mod values;

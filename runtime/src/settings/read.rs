@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::keys::{Key, Section};
 use super::model::Settings;
 use super::problem::{Fault, Place, Problem};
-use super::suggest::nearest;
 use super::syntax::{self, Assignment, Header};
 use super::table::KEYS;
 use crate::error::{Error, Kind};
+use crate::suggest::nearest;
 
 /// Sections and keys with this prefix are for other programs.
 const FOREIGN: &str = "X-";

@@ -212,6 +212,7 @@ mod tests {
                 state: State::Running,
                 release: Release::default(),
                 addresses: vec!["10.0.0.2".parse().unwrap()],
+                enabled: false,
             },
             leader: Some(7),
             uptime_usec: Some(uptime * SECOND),

@@ -36,6 +36,7 @@ pub struct Samples {
 /// Looks at machines without looking at the host again each time.
 #[derive(Debug)]
 pub struct Sampler {
+    dirs: Dirs,
     cgroups: Arc<Cgroups>,
     store: Store,
 }
@@ -48,7 +49,11 @@ impl Sampler {
     pub fn new(dirs: &Dirs) -> Result<Self> {
         let cgroups = Arc::new(Cgroups::probe()?);
         let store = Store::new(dirs, cgroups.clone());
-        Ok(Self { cgroups, store })
+        Ok(Self {
+            dirs: dirs.clone(),
+            cgroups,
+            store,
+        })
     }
 
     /// Looks at all machines. One that cannot be looked at does not hide the others.
@@ -68,7 +73,7 @@ impl Sampler {
     }
 
     fn sample(&self, machine: &Machine) -> Result<Option<Sample>> {
-        let (summary, inside) = summary(machine)?;
+        let (summary, inside) = summary(&self.dirs, machine)?;
         if summary.state == State::Dead {
             return Ok(None);
         }
