@@ -50,11 +50,23 @@ pub(crate) const OWN_FAILURE: u8 = 125;
 
 /// Runs the verb and turns its result into the exit status.
 pub fn dispatch(command: &Command, globals: &Globals) -> ExitCode {
-    let result = require_root(command).and_then(|()| carry_out(command, globals));
+    let result = require_root(command).and_then(|()| {
+        repair();
+        carry_out(command, globals)
+    });
     result.unwrap_or_else(|error| match command {
         Command::Run(_) | Command::Exec(_) | Command::Shell(_) => commands_failure(&error),
         _ => report::failure(&error),
     })
+}
+
+/// Puts right what no machine's name leads to, after a crash.
+fn repair() {
+    if rustix::process::geteuid().is_root()
+        && let Err(error) = nsrun_runtime::host_limits::put_back()
+    {
+        report::print(&error);
+    }
 }
 
 fn carry_out(command: &Command, globals: &Globals) -> Result<ExitCode> {

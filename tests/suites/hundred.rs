@@ -1,0 +1,71 @@
+//! Many machines at once.
+
+use std::fs;
+
+use nsrun_tests::done::{Running, run};
+use nsrun_tests::{Must, Sandbox, patience};
+use serde_json::Value;
+
+const INSTANCES: &str = "/proc/sys/fs/inotify/max_user_instances";
+
+/// How many: the full number in soak runs.
+fn number() -> usize {
+    let soak = std::env::var_os("NSRUN_TEST_SOAK").is_some();
+    let told = std::env::var("NSRUN_TEST_MACHINES").ok();
+    let told = told.and_then(|told| told.parse().ok());
+    told.unwrap_or(if soak { 100 } else { 4 })
+}
+
+fn instances() -> String {
+    fs::read_to_string(INSTANCES).must("read a limit of inotify")
+}
+
+/// Starts them a few at a time: with all at once on two processors none is ready in time.
+fn start(sandbox: &Sandbox, image: &str, names: &[String]) {
+    for some in names.chunks(4) {
+        let starts = some.iter().map(|name| {
+            let mut command = sandbox.command(&["start", "--ephemeral", "--wait=ready"]);
+            command.args(["--timeout=600", "--network=veth", "--machine", name, image]);
+            Running::start(command)
+        });
+        let mut starts: Vec<Running> = starts.collect();
+        for start in &mut starts {
+            let started = start.finish(patience(600)).success();
+            assert!(!started.stderr.contains("is enough for about"), "{started}");
+        }
+    }
+}
+
+#[test]
+fn each_of_many_systems_runs_without_a_failed_unit_and_none_leaves_anything() {
+    let sandbox = Sandbox::new();
+    let image = sandbox.install("image", &["demo", "--net=none"]);
+    let before = instances();
+    let names: Vec<String> = (0..number())
+        .map(|number| sandbox.name(&format!("m{number}")))
+        .collect();
+    start(&sandbox, &image, &names);
+    let listed: Value = sandbox.nsrun(&["--json", "list"]).success().json();
+    assert_eq!(listed.as_array().map(Vec::len), Some(names.len()));
+    let all: Value = sandbox.nsrun(&["--json", "status"]).success().json();
+    for machine in all.as_array().must("list the machines") {
+        let manager = &machine["manager"];
+        assert_eq!(machine["state"], "running", "{machine}");
+        assert_eq!(
+            manager["failed_units"].as_array().map(Vec::len),
+            Some(0),
+            "{manager}"
+        );
+        assert_eq!(manager["state"], "running", "{manager}");
+    }
+    let mut command = sandbox.command(&["stop"]);
+    command.arg("--all");
+    let stopped = run(command, patience(900)).success();
+    assert_eq!(
+        stopped.stdout.matches("has stopped").count(),
+        names.len(),
+        "{stopped}"
+    );
+    assert_eq!(instances(), before, "what was raised is put back");
+    assert_eq!(sandbox.nsrun(&["--json", "list"]).success().stdout, "[]\n");
+}
