@@ -40,12 +40,6 @@ const TABLE: &[(&[&str], Answer)] = &[
         &["--keep-unit"],
         Instead("nothing: in a unit that is delegated to nsrun, the machine is in that unit"),
     ),
-    (
-        &["--suppress-sync"],
-        Not(
-            "an image whose changes matter must be able to sync; --ephemeral never waits for a disk",
-        ),
-    ),
     (&["--system"], Not("machines belong to root of the host")),
     (
         &["--share-system"],

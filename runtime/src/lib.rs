@@ -23,7 +23,7 @@ pub mod range;
 pub mod seccomp;
 pub mod settings;
 pub mod state;
-mod suggest;
+pub mod suggest;
 pub mod supervise;
 #[allow(unsafe_code)]
 mod sys;

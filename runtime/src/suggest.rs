@@ -2,7 +2,8 @@
 
 /// The word of `known` that is most like `word`, if it is like it at all: letters of either case,
 /// at most one in three of them wrong, missing, surplus or exchanged with its neighbour.
-pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
     // The distance takes time and space by the product of the lengths, and a key may have a MiB.
     let longest = known.map(|candidate| (candidate, candidate.to_lowercase()));

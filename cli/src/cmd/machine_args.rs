@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::ValueHint;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
 use nsrun_runtime::caps::CapSet;
 use nsrun_runtime::image::{is_read_only, lookup};
 use nsrun_runtime::ownership::Ownership;
@@ -13,8 +13,10 @@ use nsrun_runtime::state::Incarnation;
 use nsrun_runtime::{Error, Kind, MachineName, Result};
 use rustix::termios::isatty;
 
+use super::defaults::Defaults;
 use super::mount_args::MountArgs;
 use super::process_args::ProcessArgs;
+use super::security_args::SecurityArgs;
 use super::settings_args::SettingsArgs;
 use super::template;
 use super::unit_args::UnitArgs;
@@ -32,8 +34,9 @@ pub struct MachineArgs {
     machine: Option<MachineName>,
 
     /// Choose the machine's ids: `pick` a free range, `no` for the host's, or BASE[:RANGE]
-    #[arg(long, value_name = "MODE", default_value = "pick")]
-    private_users: PrivateUsers,
+    /// [default: pick]
+    #[arg(long, value_name = "MODE")]
+    private_users: Option<PrivateUsers>,
 
     /// Choose how files get the machine's ids: `auto` leaves the disk alone, `chown` does not
     #[arg(long, value_name = "MODE", default_value = "auto", value_parser = ownerships())]
@@ -63,10 +66,6 @@ pub struct MachineArgs {
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     drop_capability: Vec<String>,
 
-    /// Keep every program in the machine from gaining privileges
-    #[arg(long)]
-    no_new_privileges: bool,
-
     /// Make the image of this directory if there is none of its name
     #[arg(long, value_name = "DIRECTORY", value_hint = ValueHint::DirPath)]
     template: Option<PathBuf>,
@@ -79,9 +78,14 @@ pub struct MachineArgs {
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "memory",
-        value_parser = places()
+        value_parser = places(),
+        overrides_with = "no_ephemeral"
     )]
     ephemeral: Option<Changes>,
+
+    /// Keep changes
+    #[arg(long, hide = true, overrides_with = "ephemeral")]
+    no_ephemeral: bool,
 
     /// Show `yes`: /usr alone, `state`: all but /var, `overlay`: all; drop changes to the rest
     #[arg(
@@ -97,8 +101,20 @@ pub struct MachineArgs {
     volatile: Volatile,
 
     /// Make the root file system read-only
-    #[arg(long)]
-    read_only: bool,
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "yes",
+        value_parser = BoolishValueParser::new(),
+        overrides_with = "no_read_only"
+    )]
+    read_only: Option<bool>,
+
+    /// Leave it writable
+    #[arg(long, hide = true, overrides_with = "read_only")]
+    no_read_only: bool,
 
     /// Show TEXT in /proc/cmdline [default: empty]
     #[arg(
@@ -110,8 +126,12 @@ pub struct MachineArgs {
     kernel_cmdline: String,
 
     /// Let the machine mount its own /proc and /sys, as nested containers and sandboxes do
-    #[arg(long)]
+    #[arg(long, overrides_with = "no_nesting")]
     nesting: bool,
+
+    /// Do not
+    #[arg(long, hide = true, overrides_with = "nesting")]
+    no_nesting: bool,
 
     /// Fill the machine's resolv.conf: `auto` with the host's if it has the host's network; or `off`,
     /// `delete`, {copy,replace,bind}-{host,static,uplink,stub}
@@ -141,6 +161,16 @@ pub struct MachineArgs {
     #[arg(long)]
     pub dry_run: bool,
 
+    /// Fill in what neither options nor settings files say as this program does
+    #[arg(
+        long,
+        value_enum,
+        value_name = "PROGRAM",
+        default_value = "nsrun",
+        hide = true
+    )]
+    pub defaults: Defaults,
+
     #[command(flatten)]
     pub settings: SettingsArgs,
 
@@ -152,6 +182,9 @@ pub struct MachineArgs {
 
     #[command(flatten)]
     unit: UnitArgs,
+
+    #[command(flatten)]
+    security: SecurityArgs,
 }
 
 impl MachineArgs {
@@ -159,11 +192,11 @@ impl MachineArgs {
     pub fn request(&self, mode: Mode, globals: &Globals) -> Result<Request> {
         let root = self.root(globals)?;
         let mut machine = self.name(&root)?;
-        if self.machine.is_none() && self.ephemeral.is_some() {
+        if self.machine.is_none() && self.changes().is_some() {
             machine = machine.with_suffix(&Incarnation::new()?.to_string())?;
         }
         let mut request = Request::new(machine, root, mode);
-        request.users = self.private_users;
+        request.users = self.private_users.unwrap_or(self.defaults.users());
         request.ownership = self.private_users_ownership;
         request.network = self.network;
         request.hostname = self.hostname.as_ref().map(ToString::to_string);
@@ -171,13 +204,15 @@ impl MachineArgs {
         request.env = environment(&self.setenv)?;
         request.add_capabilities = capabilities(&self.capability)?;
         request.drop_capabilities = capabilities(&self.drop_capability)?;
-        request.no_new_privileges = self.no_new_privileges;
-        request.changes = self.ephemeral.unwrap_or_default();
+        request.no_new_privileges = self.security.no_new_privileges();
+        request.restrictions = self.security.restrictions();
+        request.changes = self.changes().unwrap_or_default();
         request.volatile = self.volatile;
         // An image may be marked as read-only, by machinectl too.
-        request.read_only = self.read_only || is_read_only(&request.root);
+        request.read_only =
+            (self.read_only.unwrap_or(false) && !self.no_read_only) || is_read_only(&request.root);
         request.kernel_cmdline.clone_from(&self.kernel_cmdline);
-        request.nesting = self.nesting;
+        request.nesting = self.nesting && !self.no_nesting;
         request.resolv_conf = self.resolv_conf;
         request.timezone = self.timezone;
         request.mounts = self.mounts.mounts()?;
@@ -191,6 +226,11 @@ impl MachineArgs {
         request.credentials = self.processes.credentials()?;
         request.interactive = isatty(rustix::stdio::stdin()) && isatty(rustix::stdio::stdout());
         Ok(request)
+    }
+
+    /// What becomes of changes, if they are not kept.
+    fn changes(&self) -> Option<Changes> {
+        self.ephemeral.filter(|_| !self.no_ephemeral)
     }
 
     /// The name that was given or is the image's: that of settings files.

@@ -61,9 +61,14 @@ pub struct ProcessArgs {
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "yes",
-        value_parser = BoolishValueParser::new()
+        value_parser = BoolishValueParser::new(),
+        overrides_with = "no_notify_ready"
     )]
     notify_ready: Option<bool>,
+
+    /// Do not wait for it
+    #[arg(long, hide = true, overrides_with = "notify_ready")]
+    no_notify_ready: bool,
 
     /// Give the payload a secret, with C's escapes in the VALUE
     #[arg(help_heading = HEADING, long, value_name = "ID:VALUE")]
@@ -82,7 +87,7 @@ impl ProcessArgs {
 
     /// Whether readiness is what the payload says.
     pub fn notify_ready(&self) -> Option<bool> {
-        self.notify_ready
+        self.notify_ready.or(self.no_notify_ready.then_some(false))
     }
 
     /// How processes run.

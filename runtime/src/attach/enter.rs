@@ -56,7 +56,7 @@ pub fn exec(dirs: &Dirs, name: &MachineName, command: &Command) -> Result<u8> {
     if record.range.is_none() {
         crate::sys::seal::ensure().cannot(|| "go on as a sealed copy of nsrun")?;
     }
-    let script = script(dirs, &machine, &leader, command)?;
+    let script = script(dirs, machine.name(), record, &leader, command)?;
     let cgroup = cgroups.open(record)?.ok_or_else(|| store.absent(name))?;
     let mut session = Session::open(if command.terminal {
         ConsoleMode::detect()
@@ -89,18 +89,24 @@ fn parts<'a>(store: &Store, machine: &'a Machine) -> Result<(&'a Record, PidFd)>
 }
 
 /// Everything that the joining process needs to know.
-fn script(dirs: &Dirs, machine: &Machine, leader: &PidFd, command: &Command) -> Result<Script> {
+fn script(
+    dirs: &Dirs,
+    name: &MachineName,
+    record: &Record,
+    leader: &PidFd,
+    command: &Command,
+) -> Result<Script> {
     let root = ImageRoot::open(format!("/proc/{}/root", leader.pid()).as_ref())?;
     let limits = Limits::of(leader)?;
     let user = command.user.as_deref().map(|user| User::find(&root, user));
     let user = user.transpose()?;
     let systems = match command.login_environment {
-        true => nixos::environment(dirs, machine.name(), &root, command)?,
+        true => nixos::environment(dirs, name, &root, command)?,
         false => None,
     };
     let env = environment(&root, command, user.as_ref(), systems)?;
-    let name = command.words.first().map_or("", String::as_str);
-    let program = find(&root, name, &env)?;
+    let word = command.words.first().map_or("", String::as_str);
+    let program = find(&root, word, &env)?;
     let words: Result<Vec<CString>> = command.words.iter().map(|word| text(word)).collect();
     let home = user.as_ref().map_or("/root", |user| user.home.as_str());
     let workdir = match command.workdir.as_str() {
@@ -113,10 +119,7 @@ fn script(dirs: &Dirs, machine: &Machine, leader: &PidFd, command: &Command) -> 
         | CloneFlags::CLONE_NEWUTS
         | CloneFlags::CLONE_NEWNET
         | CloneFlags::CLONE_NEWCGROUP;
-    let mapped = machine
-        .record()
-        .is_some_and(|record| record.range.is_some());
-    namespaces.set(CloneFlags::CLONE_NEWUSER, mapped);
+    namespaces.set(CloneFlags::CLONE_NEWUSER, record.range.is_some());
     Ok(Script {
         namespaces,
         terminal: command.terminal,
@@ -124,7 +127,7 @@ fn script(dirs: &Dirs, machine: &Machine, leader: &PidFd, command: &Command) -> 
         user: user.as_ref().map(Ids::of),
         capabilities: limits.capabilities.mask(),
         no_new_privileges: limits.no_new_privileges,
-        filter: seccomp::payload_filter(Arch::NATIVE, limits.capabilities),
+        filter: seccomp::payload_filter(Arch::NATIVE, limits.capabilities, &record.restrictions),
         program: text(&program)?,
         argv: CVec::new(words?),
         env: CVec::new(env),

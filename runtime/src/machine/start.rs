@@ -218,6 +218,7 @@ fn record(plan: &Plan, range: Option<Range>, scope: &Path, host: &cgroup::Host) 
         interface: None,
         addresses: Vec::new(),
         init: plan.argv.clone(),
+        restrictions: plan.restrictions.clone(),
         ready: false,
         status: None,
     })

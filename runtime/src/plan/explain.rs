@@ -4,6 +4,7 @@ use super::tuning::Tuning;
 use super::{Changes, Console, FileChange, Network, Plan, Register, Shown};
 use crate::ownership::Ownership;
 use crate::range::PrivateUsers;
+use crate::seccomp::Restrictions;
 
 impl Plan {
     /// Every decision as a name and a value. What is made up anew for each launch is called
@@ -40,6 +41,7 @@ impl Plan {
             ("time zone", changed(self.timezone.as_ref())),
             ("devices", devices(self)),
         ];
+        lines.extend(restrictions(&self.restrictions));
         lines.extend(tuning(&self.tuning));
         lines.extend(self.place());
         let credentials = self.credentials.iter();
@@ -113,6 +115,17 @@ impl Plan {
             Console::Inherited => "the caller's streams",
         }
     }
+}
+
+/// How the payload's filter differs from that of others.
+fn restrictions(restrictions: &Restrictions) -> Vec<(&'static str, String)> {
+    let calls = restrictions.calls.iter();
+    let calls = calls.map(|rule| ("system calls", rule.to_string()));
+    let families = restrictions.families.iter();
+    let families = families.map(|rule| ("address families", rule.to_string()));
+    let sync = restrictions.suppress_sync;
+    let sync = sync.then(|| ("suppress sync", yes_no(true)));
+    calls.chain(families).chain(sync).collect()
 }
 
 /// What was asked for of the payload's processes; limits are in the script.

@@ -5,12 +5,20 @@ use crate::caps::CapSet;
 use crate::error::{Error, Kind, Result};
 use crate::facts::{Account, ImageFacts};
 
+/// Whether a user is root by name or number.
+pub(crate) fn is_root(user: &str) -> bool {
+    matches!(user, "root" | "0")
+}
+
 /// The user that was asked for, if it is not root.
 pub(super) fn account(request: &Request, image: &ImageFacts) -> Result<Option<Account>> {
     let Some(name) = &request.user else {
         return Ok(None);
     };
     if let Mode::Boot { .. } = request.mode {
+        if is_root(name) {
+            return Ok(None);
+        }
         let what = "a system is booted by root: --user is for a command";
         return Err(Error::new(Kind::Usage, what).hint("nsrun run IMAGE --user=NAME -- COMMAND"));
     }

@@ -88,6 +88,7 @@ pub(crate) fn make(
         ambient: identity::ambient(request, capabilities)?,
         capabilities,
         no_new_privileges: request.no_new_privileges,
+        restrictions: request.restrictions.clone(),
         changes: volatile::changes(request),
         empty_root: request.volatile == Volatile::Yes,
         read_only: volatile::read_only(request),

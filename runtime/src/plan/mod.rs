@@ -23,6 +23,7 @@ pub use self::console::{Console, ConsoleMode, Shown};
 use self::credentials::Credential;
 pub(crate) use self::env::search_path;
 pub use self::files::{FileChange, Origin, ResolvConf, Timezone, Way};
+pub(crate) use self::identity::is_root;
 pub(crate) use self::make::{make, new_id, parse_id};
 use self::mounts::Planned;
 pub use self::request::{Changes, Mode, Register, Request, Volatile};
@@ -34,6 +35,7 @@ use crate::facts::{Account, Node};
 use crate::name::MachineName;
 use crate::ownership::Ownership;
 use crate::range::PrivateUsers;
+use crate::seccomp::Restrictions;
 
 /// The group of terminals in nearly every image, which devpts gives them to.
 pub(crate) const TTY_GID: u32 = 5;
@@ -129,6 +131,8 @@ pub struct Plan {
     pub capabilities: CapSet,
     /// No privileges through execve.
     pub no_new_privileges: bool,
+    /// What it may call beyond the filter of every payload, and what not.
+    pub restrictions: Restrictions,
     /// What becomes of changes to the root.
     pub changes: Changes,
     /// Whether the root is empty, but for what is mounted in it.

@@ -13,6 +13,7 @@ use crate::cgroup::ScopeOptions;
 use crate::name::MachineName;
 use crate::ownership::Ownership;
 use crate::range::PrivateUsers;
+use crate::seccomp::Restrictions;
 
 /// What is to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,6 +105,8 @@ pub struct Request {
     pub drop_capabilities: CapSet,
     /// No privileges through execve.
     pub no_new_privileges: bool,
+    /// What it may call beyond nsrun's filter, and what not.
+    pub restrictions: Restrictions,
     /// What becomes of changes to the root.
     pub changes: Changes,
     /// How much of the image is seen.
@@ -157,6 +160,7 @@ impl Request {
             add_capabilities: CapSet::default(),
             drop_capabilities: CapSet::default(),
             no_new_privileges: false,
+            restrictions: Restrictions::default(),
             changes: Changes::default(),
             volatile: Volatile::default(),
             read_only: false,

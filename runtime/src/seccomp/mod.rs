@@ -6,15 +6,21 @@
 //! with ENOSYS, so that the C library falls back to older calls.
 
 mod abi;
+mod families;
+mod groups;
 mod importer;
 mod policy;
 mod program;
+mod restrictions;
 mod table;
 
 use nix::errno::Errno;
 
 pub use abi::Arch;
+pub use restrictions::{CallRule, FamilyRule, Restrictions};
 
+use self::families::Families;
+use self::restrictions::Resolved;
 use crate::caps::CapSet;
 
 /// A classic BPF program for seccomp(2).
@@ -48,11 +54,14 @@ impl std::fmt::Debug for Filter {
 }
 
 /// The filter for a payload with the bounding set `caps` on `arch`, covering the
-/// 32-bit calls of the same processor as well.
+/// 32-bit calls of the same processor as well, and changed by `restrictions`.
 #[must_use]
-pub fn payload_filter(arch: Arch, caps: CapSet) -> Filter {
-    let verdicts = arch.abis().map(|abi| (abi, policy::ranges(abi, caps)));
-    Filter(program::assemble(&verdicts))
+pub fn payload_filter(arch: Arch, caps: CapSet, restrictions: &Restrictions) -> Filter {
+    let said = Resolved::of(restrictions);
+    let verdicts = arch
+        .abis()
+        .map(|abi| (abi, policy::ranges(abi, caps, &said)));
+    Filter(program::assemble(&verdicts, &said.families))
 }
 
 /// The filter for the process that unpacks an archive, on `arch`. It can use the files
@@ -60,7 +69,7 @@ pub fn payload_filter(arch: Arch, caps: CapSet) -> Filter {
 #[must_use]
 pub(crate) fn importer_filter(arch: Arch) -> Filter {
     let verdicts = arch.abis().map(|abi| (abi, importer::ranges(abi)));
-    Filter(program::assemble(&verdicts))
+    Filter(program::assemble(&verdicts, &Families::Any))
 }
 
 #[cfg(test)]

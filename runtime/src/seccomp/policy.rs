@@ -1,6 +1,7 @@
 //! Who may call what.
 
 use super::abi::Abi;
+use super::restrictions::Resolved;
 use super::table::{Group, SYSCALLS, Syscall};
 use crate::caps::{CapSet, Capability};
 
@@ -13,10 +14,16 @@ pub(super) enum Verdict {
     Deny,
     /// The payload's C library is to think that the kernel lacks it: ENOSYS.
     Unknown,
-    /// Allowed, but for `socket(AF_NETLINK, _, NETLINK_AUDIT)`: EAFNOSUPPORT, which
-    /// says that there is no audit. The kernel's own answers in a container make
-    /// login(1) and PAM fail.
-    AllowButAudit,
+    /// Allowed for the families that sockets may have, but for
+    /// `socket(AF_NETLINK, _, NETLINK_AUDIT)`: EAFNOSUPPORT, which says that there is no
+    /// audit. The kernel's own answers in a container make login(1) and PAM fail.
+    Socket,
+    /// Refused with this error; with 0 it seems to have succeeded.
+    Errno(u16),
+    /// The process ends.
+    Kill,
+    /// Seems to have succeeded if the first argument can be a file's descriptor.
+    ZeroForFile,
 }
 
 /// Numbers from `first` up to the next range's, and what happens to them.
@@ -26,9 +33,11 @@ pub(super) struct Range {
     pub(super) verdict: Verdict,
 }
 
-/// The verdicts for a payload with the capabilities `caps`.
-pub(super) fn ranges(abi: Abi, caps: CapSet) -> Vec<Range> {
-    ranges_by(abi, |call| verdict(call.group, caps))
+/// The verdicts for a payload with the capabilities `caps`, less and more what is said of it.
+pub(super) fn ranges(abi: Abi, caps: CapSet, said: &Resolved) -> Vec<Range> {
+    ranges_by(abi, |call| {
+        said.verdict(call.name, verdict(call.group, caps))
+    })
 }
 
 /// The verdicts on all 2^32 numbers of `abi`: ranges from 0 on, each unlike its neighbours.
@@ -60,7 +69,7 @@ pub(super) fn ranges_by(abi: Abi, verdict: impl Fn(&Syscall) -> Verdict) -> Vec<
 fn verdict(group: Group, caps: CapSet) -> Verdict {
     match access(group) {
         Access::Always => Verdict::Allow,
-        Access::ButAudit => Verdict::AllowButAudit,
+        Access::Sockets => Verdict::Socket,
         Access::With(capability) if caps.has(capability) => Verdict::Allow,
         Access::With(_) | Access::Never => Verdict::Deny,
     }
@@ -68,7 +77,7 @@ fn verdict(group: Group, caps: CapSet) -> Verdict {
 
 enum Access {
     Always,
-    ButAudit,
+    Sockets,
     With(Capability),
     Never,
 }
@@ -97,7 +106,7 @@ fn access(group: Group) -> Access {
         | Group::Timer
         | Group::Keyring
         | Group::Sandbox => Access::Always,
-        Group::Socket => Access::ButAudit,
+        Group::Socket => Access::Sockets,
         Group::Acct => Access::With(Capability::CAP_SYS_PACCT),
         Group::Bpf => Access::With(Capability::CAP_BPF),
         Group::Clock => Access::With(Capability::CAP_SYS_TIME),

@@ -4,9 +4,10 @@
 //! per number when the program is loaded, so it is a balanced tree of comparisons
 //! (about seven per call) and not a list.
 
-use libc::{SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO, sock_filter};
+use libc::{SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO, SECCOMP_RET_KILL_PROCESS, sock_filter};
 
 use super::abi::Abi;
+use super::families::Families;
 use super::policy::{Range, Verdict};
 
 /// Offsets into `struct seccomp_data`. Of the 64-bit arguments the low word counts: the
@@ -28,9 +29,16 @@ const EAFNOSUPPORT: u32 = 97;
 const AF_NETLINK: u32 = 16;
 const NETLINK_AUDIT: u32 = 9;
 
-/// The program that gives each ABI its verdicts, and ENOSYS to calls of any other.
-pub(super) fn assemble<const N: usize>(abis: &[(Abi, Vec<Range>); N]) -> Vec<sock_filter> {
-    let mut code = Backwards::default();
+/// Descriptors are below; what is not below is a negative number.
+const NO_DESCRIPTOR: u32 = 1 << 31;
+
+/// The program that gives each ABI its verdicts, and ENOSYS to calls of any other. Sockets are of
+/// `families`.
+pub(super) fn assemble<const N: usize>(
+    abis: &[(Abi, Vec<Range>); N],
+    families: &Families,
+) -> Vec<sock_filter> {
+    let mut code = Backwards::new(families);
     let blocks: Vec<(u32, Place)> = abis
         .iter()
         .rev()
@@ -52,13 +60,21 @@ type Place = usize;
 
 /// An assembler that emits the last instruction first. Classic BPF jumps forward only,
 /// so that every jump's target is there already, and its distance known.
-#[derive(Default)]
-struct Backwards {
+struct Backwards<'a> {
     code: Vec<sock_filter>,
     returns: Vec<(u32, Place)>,
+    families: &'a Families,
 }
 
-impl Backwards {
+impl<'a> Backwards<'a> {
+    fn new(families: &'a Families) -> Self {
+        Self {
+            code: Vec::new(),
+            returns: Vec::new(),
+            families,
+        }
+    }
+
     fn finish(mut self) -> Vec<sock_filter> {
         self.code.reverse();
         self.code
@@ -127,15 +143,42 @@ impl Backwards {
             Verdict::Allow => self.give(SECCOMP_RET_ALLOW),
             Verdict::Deny => self.give(SECCOMP_RET_ERRNO | EPERM),
             Verdict::Unknown => self.give(SECCOMP_RET_ERRNO | ENOSYS),
-            Verdict::AllowButAudit => {
+            Verdict::Errno(number) => self.give(SECCOMP_RET_ERRNO | u32::from(number)),
+            Verdict::Kill => self.give(SECCOMP_RET_KILL_PROCESS),
+            Verdict::ZeroForFile => {
                 let allow = self.give(SECCOMP_RET_ALLOW);
-                let refuse = self.give(SECCOMP_RET_ERRNO | EAFNOSUPPORT);
-                let audit = self.branch(JUMP_IF_EQUAL, NETLINK_AUDIT, refuse, allow);
-                let protocol = self.load(ARG_2_LOW, audit);
-                let netlink = self.branch(JUMP_IF_EQUAL, AF_NETLINK, protocol, allow);
-                self.load(ARG_0_LOW, netlink)
+                let zero = self.give(SECCOMP_RET_ERRNO);
+                let test = self.branch(JUMP_UNLESS_BELOW, NO_DESCRIPTOR, allow, zero);
+                self.load(ARG_0_LOW, test)
+            }
+            Verdict::Socket => self.socket(),
+        }
+    }
+
+    /// A search for the family of a socket, then for the protocol of audit.
+    fn socket(&mut self) -> Place {
+        let allow = self.give(SECCOMP_RET_ALLOW);
+        let refuse = self.give(SECCOMP_RET_ERRNO | EAFNOSUPPORT);
+        let (list, denied, others) = match self.families {
+            Families::Any => (None, true, allow),
+            Families::Only(list) => (Some(list), false, refuse),
+            Families::But(list) => (Some(list), true, allow),
+        };
+        let has_netlink = list.is_some_and(|list| list.contains(&AF_NETLINK));
+        let of_netlink = if has_netlink == denied {
+            refuse
+        } else {
+            let audit = self.branch(JUMP_IF_EQUAL, NETLINK_AUDIT, refuse, allow);
+            self.load(ARG_2_LOW, audit)
+        };
+        let mut next = self.branch(JUMP_IF_EQUAL, AF_NETLINK, of_netlink, others);
+        let found = if denied { refuse } else { allow };
+        for family in list.into_iter().flatten() {
+            if *family != AF_NETLINK {
+                next = self.branch(JUMP_IF_EQUAL, *family, found, next);
             }
         }
+        self.load(ARG_0_LOW, next)
     }
 
     /// A binary search for the number in the accumulator.

@@ -6,12 +6,13 @@ use super::Merge;
 use super::model::Settings;
 use super::problem::Problem;
 use super::read::Collected;
-use super::values::Variable;
+use super::values::{UserName, Variable};
 use crate::caps::CapSet;
 use crate::error::{Error, Kind, Result};
 use crate::ownership::Ownership;
 use crate::plan::tuning::Tuning;
-use crate::plan::{Changes, Mode, Network, Request};
+use crate::plan::{Changes, Mode, Network, Request, is_root};
+use crate::seccomp::Restrictions;
 
 /// Whose values win where both have one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +36,9 @@ pub(super) fn apply(
     set_some(&mut request.workdir, workdir.map(|path| path.0.clone()));
     request.add_capabilities = union(request.add_capabilities, &settings.capability);
     request.drop_capabilities = union(request.drop_capabilities, &settings.drop_capability);
+    identity(settings, request).map_err(|(key, text)| contradiction(all, key, text))?;
     set(&mut request.no_new_privileges, settings.no_new_privileges);
+    restrictions(settings, &mut request.restrictions, winner);
     let id = settings.machine_id.as_ref();
     set_some(&mut request.uuid, id.map(|id| id.0.clone()));
     set(&mut request.users, settings.private_users);
@@ -59,6 +62,42 @@ pub(super) fn apply(
     set_some(&mut request.notify_ready, settings.notify_ready);
     all.warnings.extend(ignored(all));
     Ok(())
+}
+
+/// Whom the payload runs as, which a system decides itself.
+fn identity(
+    settings: &Settings,
+    request: &mut Request,
+) -> Result<(), (&'static str, &'static str)> {
+    let boots = matches!(request.mode, Mode::Boot { .. });
+    if let Some(UserName(name)) = &settings.user {
+        if boots && !is_root(name) {
+            return Err((
+                "User",
+                "a system is booted by root: the key is for a command",
+            ));
+        }
+        request.user = Some(name.clone());
+    }
+    let ambient = union(CapSet::default(), &settings.ambient_capability);
+    if boots && ambient != CapSet::default() {
+        let text = "a system sets its ambient capabilities itself: the key is for a command";
+        return Err(("AmbientCapability", text));
+    }
+    request.ambient_capabilities = request.ambient_capabilities | ambient;
+    Ok(())
+}
+
+/// What may be called. What is refused by file or option is refused; families are those of one of them.
+fn restrictions(settings: &Settings, restrictions: &mut Restrictions, winner: Winner) {
+    let calls = settings.system_call_filter.iter().cloned();
+    restrictions.calls.extend(calls);
+    if winner == Winner::File && !settings.restrict_address_families.is_empty() {
+        restrictions.families.clear();
+    }
+    let families = settings.restrict_address_families.iter().cloned();
+    restrictions.families.extend(families);
+    set(&mut restrictions.suppress_sync, settings.suppress_sync);
 }
 
 fn tuning(settings: &Settings, tuning: &mut Tuning, winner: Winner) {

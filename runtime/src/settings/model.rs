@@ -1,6 +1,6 @@
 //! All that a settings file can say.
 
-use super::limits::{Delegated, Family, LimitOf, Rule, SystemCall};
+use super::limits::{Delegated, LimitOf};
 use super::mounts::{Bind, Inaccessible, Overlay, Tmpfs};
 use super::places::{BindUserShell, Interface, InterfacePair, LinkJournal, Port, Zone};
 use super::values::{InnerPath, MachineId, PivotRoot, UserName, Variable};
@@ -10,6 +10,7 @@ use crate::ownership::Ownership;
 use crate::plan::tuning::{AskedLimit, CpuList, OomScore, Personality};
 use crate::plan::{ResolvConf, Timezone, Volatile};
 use crate::range::PrivateUsers;
+use crate::seccomp::{CallRule, FamilyRule};
 use crate::supervise::Signal;
 
 /// The value of every key; what no line says is absent or empty.
@@ -33,8 +34,8 @@ pub(super) struct Settings {
     pub(super) private_users: Option<PrivateUsers>,
     pub(super) private_users_delegate: Option<Delegated>,
     pub(super) notify_ready: Option<bool>,
-    pub(super) system_call_filter: Vec<Rule<SystemCall>>,
-    pub(super) restrict_address_families: Vec<Rule<Family>>,
+    pub(super) system_call_filter: Vec<CallRule>,
+    pub(super) restrict_address_families: Vec<FamilyRule>,
     pub(super) limits: Limits,
     pub(super) oom_score_adjust: Option<OomScore>,
     pub(super) cpu_affinity: Vec<CpuList>,

@@ -21,16 +21,15 @@ pub static KEYS: &[Key] = &[
         .default("yes"),
     key(Exec,    "Parameters",            &["parameters", "command"],   Any,     |s| &mut s.parameters).group(StartMode).whole(),
     key(Exec,    "Environment",           &["setenv"],                   Any,     |s| &mut s.environment),
-    key(Exec,    "User",                  &["uid", "user"],              Any,     |s| &mut s.user)
-        .ignored("nsrun starts the first process as root"),
+    key(Exec,    "User",                  &["user"],                     Any,     |s| &mut s.user)
+        .default("root"),
     key(Exec,    "WorkingDirectory",      &["workdir"],                  Any,     |s| &mut s.working_directory)
         .default("/"),
     key(Exec,    "PivotRoot",             &["pivot-root"],               Any,     |s| &mut s.pivot_root)
         .ignored("nsrun takes the root of the image as it is"),
     key(Exec,    "Capability",            &["capability"],               Trusted, |s| &mut s.capability).group(Capabilities),
     key(Exec,    "DropCapability",        &["drop-capability"],          Any,     |s| &mut s.drop_capability).group(Capabilities),
-    key(Exec,    "AmbientCapability",     &["ambient-capability"],       Trusted, |s| &mut s.ambient_capability).group(Capabilities)
-        .ignored("nsrun sets no ambient capabilities"),
+    key(Exec,    "AmbientCapability",     &["ambient-capability"],       Trusted, |s| &mut s.ambient_capability).group(Capabilities),
     key(Exec,    "NoNewPrivileges",       &["no-new-privileges"],        Any,     |s| &mut s.no_new_privileges)
         .default("no"),
     key(Exec,    "KillSignal",            &["kill-signal"],              Any,     |s| &mut s.kill_signal)
@@ -45,10 +44,9 @@ pub static KEYS: &[Key] = &[
         .ignored("nsrun gives a machine one range of ids"),
     key(Exec,    "NotifyReady",           &["notify-ready"],             Any,     |s| &mut s.notify_ready)
         .default("yes; with run no"),
-    key(Exec,    "SystemCallFilter",      &["system-call-filter"],       Forbids, |s| &mut s.system_call_filter)
-        .ignored("nsrun's own filter is in force"),
-    key(Exec,    "RestrictAddressFamilies", &["restrict-address-families"], Any,     |s| &mut s.restrict_address_families)
-        .ignored("nsrun does not restrict address families"),
+    key(Exec,    "SystemCallFilter",      &["system-call-filter"],       Forbids, |s| &mut s.system_call_filter),
+    key(Exec,    "RestrictAddressFamilies", &["restrict-address-families"], Any,     |s| &mut s.restrict_address_families).whole()
+        .default("all of the host's"),
     key(Exec,    "LimitCPU",              &["rlimit"],                   Trusted, |s| &mut s.limits.cpu).shared(),
     key(Exec,    "LimitFSIZE",            &["rlimit"],                   Trusted, |s| &mut s.limits.file_size).shared(),
     key(Exec,    "LimitDATA",             &["rlimit"],                   Trusted, |s| &mut s.limits.data).shared(),
@@ -77,7 +75,7 @@ pub static KEYS: &[Key] = &[
     key(Exec,    "LinkJournal",           &["link-journal"],             Trusted, |s| &mut s.link_journal)
         .ignored("nsrun links no journals"),
     key(Exec,    "SuppressSync",          &["suppress-sync"],            Any,     |s| &mut s.suppress_sync)
-        .ignored("nsrun lets the payload write to the disk when it likes"),
+        .default("no"),
     key(Files,   "ReadOnly",              &["read-only"],                Any,     |s| &mut s.read_only)
         .default("no"),
     key(Files,   "Volatile",              &["volatile"],                 Any,     |s| &mut s.volatile)

@@ -53,7 +53,7 @@ fn every_key_has_a_place_of_its_own() {
     for key in KEYS {
         let mut settings = model::Settings::default();
         let texts = [
-            "yes", "1", "/a:/b", "A=1", "x86", "TERM", "all", "none", "auto", "map",
+            "yes", "1", "/a:/b", "A=1", "x86", "TERM", "all", "none", "auto", "map", "@mount",
         ];
         let field = (key.field)(&mut settings);
         let id = "d1a94b332b1c4e14a6f3b7d5c6a0e1f2";

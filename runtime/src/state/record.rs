@@ -11,6 +11,7 @@ use super::{Identity, RECORD};
 use crate::error::{Error, Kind, Result};
 use crate::name::MachineName;
 use crate::range::Range;
+use crate::seccomp::Restrictions;
 
 /// The version of the format that is written, and the newest that is read.
 const VERSION: u32 = 1;
@@ -57,6 +58,9 @@ pub struct Record {
     pub addresses: Vec<IpAddr>,
     /// What was executed as the payload's first program, with its arguments.
     pub init: Vec<String>,
+    /// How the machine's filter of system calls differs from that of others: what joins gets the same.
+    #[serde(default, skip_serializing_if = "Restrictions::is_empty")]
+    pub restrictions: Restrictions,
     /// Whether the payload has announced that it is up.
     #[serde(default)]
     pub ready: bool,
@@ -171,6 +175,7 @@ pub(super) mod tests {
             interface: Some("ve-web".into()),
             addresses: vec!["192.168.0.2".parse().unwrap()],
             init: vec!["/sbin/init".into()],
+            restrictions: Restrictions::default(),
             ready: false,
             status: None,
         }

@@ -34,7 +34,7 @@ mod tests {
 
     use super::*;
     use crate::caps::{CapSet, Capability};
-    use crate::seccomp::{Arch, payload_filter};
+    use crate::seccomp::{Arch, Restrictions, payload_filter};
 
     /// The error of a call with arguments that no call accepts.
     fn errno_of(number: libc::c_long) -> Errno {
@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn the_kernel_takes_the_filter_and_obeys_it() {
-        let filter = payload_filter(Arch::NATIVE, CapSet::EMPTY);
+        let filter = payload_filter(Arch::NATIVE, CapSet::EMPTY, &Restrictions::default());
         let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
         let hex = status.lines().find_map(|l| l.strip_prefix("CapEff:\t"));
         let effective = CapSet::from_mask(u64::from_str_radix(hex.unwrap(), 16).unwrap());

@@ -38,6 +38,7 @@ pub(super) fn build(b: &mut Builder, plan: &Plan) -> Result<Vec<Filter>> {
     let filters = vec![seccomp::payload_filter(
         seccomp::Arch::NATIVE,
         plan.capabilities,
+        &plan.restrictions,
     )];
     for index in 0..filters.len() {
         b.must(Op::Seccomp(index));

@@ -2,4 +2,5 @@ mod constants;
 mod importer;
 mod interpreter;
 mod numbers;
+mod restricted;
 mod verdicts;

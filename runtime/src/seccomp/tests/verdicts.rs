@@ -6,9 +6,11 @@ use proptest::prelude::*;
 use super::interpreter::{Call, run};
 use crate::caps::{CapSet, Capability, Isolation, bounding_set};
 use crate::seccomp::abi::{Abi, Arch};
+use crate::seccomp::families::Families;
 use crate::seccomp::policy::{self, Range, Verdict};
+use crate::seccomp::restrictions::Resolved;
 use crate::seccomp::table::SYSCALLS;
-use crate::seccomp::{Filter, payload_filter, program};
+use crate::seccomp::{Filter, Restrictions, payload_filter, program};
 
 const EPERM: u32 = SECCOMP_RET_ERRNO | libc::EPERM as u32;
 const ENOSYS: u32 = SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
@@ -26,7 +28,7 @@ fn default_caps() -> CapSet {
 
 fn filter_of(abi: Abi, caps: CapSet) -> Filter {
     let arch = ARCHES.into_iter().find(|a| a.abis().contains(&abi));
-    payload_filter(arch.unwrap(), caps)
+    payload_filter(arch.unwrap(), caps, &Restrictions::default())
 }
 
 /// Names that get EPERM with the capabilities `caps`, sorted.
@@ -179,7 +181,7 @@ fn x32_and_numbers_out_of_range_do_not_exist() {
 #[test]
 fn calls_of_a_foreign_architecture_do_not_exist() {
     for arch in ARCHES {
-        let filter = payload_filter(arch, CapSet::all());
+        let filter = payload_filter(arch, CapSet::all(), &Restrictions::default());
         let foreign = Abi::ALL.into_iter().filter(|a| !arch.abis().contains(a));
         for abi in foreign {
             for number in 0..1000 {
@@ -212,7 +214,8 @@ fn only_the_audit_socket_is_refused_and_high_words_do_not_hide_it() {
 #[test]
 fn programs_are_small() {
     for arch in ARCHES {
-        let len = payload_filter(arch, default_caps()).instructions().len();
+        let filter = payload_filter(arch, default_caps(), &Restrictions::default());
+        let len = filter.instructions().len();
         assert!(len < 200, "{arch:?}: {len} instructions");
     }
 }
@@ -229,7 +232,10 @@ fn jumps_reach_across_a_table_of_any_size() {
         verdict: alternate(n),
     };
     let ranges: Vec<Range> = (0..2000).map(range).collect();
-    let code = program::assemble(&[(Abi::X86_64, ranges.clone()), (Abi::I386, ranges)]);
+    let code = program::assemble(
+        &[(Abi::X86_64, ranges.clone()), (Abi::I386, ranges)],
+        &Families::Any,
+    );
     for abi in [Abi::X86_64, Abi::I386] {
         for number in 0..2000 {
             let expected = match alternate(number) {
@@ -251,12 +257,13 @@ proptest! {
     fn the_program_is_the_policy_for_any_capabilities(mask in any::<u64>(), number in 0u32..600) {
         let caps = CapSet::from_mask(mask);
         for abi in Abi::ALL {
-            let ranges = policy::ranges(abi, caps);
+            let ranges = policy::ranges(abi, caps, &Resolved::default());
             let range = ranges.iter().rev().find(|r| r.first <= number).unwrap();
             let expected = match range.verdict {
-                Verdict::Allow | Verdict::AllowButAudit => SECCOMP_RET_ALLOW,
+                Verdict::Allow | Verdict::Socket => SECCOMP_RET_ALLOW,
                 Verdict::Deny => EPERM,
                 Verdict::Unknown => ENOSYS,
+                other => panic!("{other:?} without restrictions"),
             };
             let filter = filter_of(abi, caps);
             prop_assert_eq!(run(filter.instructions(), Call::of(abi, number)), expected);

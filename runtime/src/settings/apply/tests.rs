@@ -60,7 +60,12 @@ const SAMPLES: &[(&str, &str)] = &[
     ("ProcessTwo", "no"),
     ("Parameters", "a b"),
     ("Environment", "A=1"),
+    ("User", "me"),
     ("WorkingDirectory", "/srv"),
+    ("AmbientCapability", "CAP_NET_RAW"),
+    ("SystemCallFilter", "~@mount"),
+    ("RestrictAddressFamilies", "AF_UNIX"),
+    ("SuppressSync", "yes"),
     ("Capability", "CAP_SYS_TIME"),
     ("DropCapability", "CAP_MKNOD"),
     ("NoNewPrivileges", "yes"),
@@ -109,7 +114,7 @@ fn each_key_that_is_not_called_ignored_changes_the_request() {
         let section = key.section.name();
         let mut text = format!("[{section}]\n{}={value}\n", key.name);
         let base = match key.name {
-            "ProcessTwo" => run(),
+            "ProcessTwo" | "User" | "AmbientCapability" => run(),
             _ => boot(),
         };
         if key.name == "Boot" {
@@ -180,6 +185,8 @@ fn contradictions_are_refused_with_their_place() {
         "[Network]\nPrivate=no\nZone=a\n",
         "[Exec]\nBoot=yes\nProcessTwo=yes\n",
         "[Exec]\nBoot=no\n",
+        "[Exec]\nUser=me\n",
+        "[Exec]\nAmbientCapability=CAP_NET_RAW\n",
     ] {
         let mut all = read(text);
         let choice = Choice {
@@ -279,4 +286,38 @@ fn a_limit_gives_way_to_an_option_for_the_same_resource() {
         .unwrap();
     assert_eq!(request.tuning.limits, [limit("NOFILE=1"), limit("CORE=3")]);
     assert_eq!(request.tuning.cpus.unwrap().numbers(), [0, 1, 3]);
+}
+
+#[test]
+fn what_a_file_refuses_is_refused_and_families_are_the_winners() {
+    let text = "[Exec]\nSystemCallFilter=~@mount\nRestrictAddressFamilies=AF_UNIX AF_INET\n";
+    let mut request = run();
+    request.restrictions.calls = vec!["~@swap".parse().unwrap()];
+    request.restrictions.families = vec!["AF_UNIX".parse().unwrap()];
+    let said = ["system-call-filter", "restrict-address-families"].map(str::to_owned);
+    let with = |usage, mut request: Request| {
+        let mut all = read(text);
+        let choice = Choice {
+            usage,
+            merge: Merge::ByKey,
+        };
+        choice.apply(&mut all, &said, &mut request).unwrap();
+        let Restrictions {
+            calls, families, ..
+        } = request.restrictions;
+        let families = families.iter().map(ToString::to_string).collect();
+        (calls.len(), families)
+    };
+    let option: Vec<String> = vec!["AF_UNIX".into()];
+    assert_eq!(with(Use::Yes, request.clone()), (2, option));
+    let file: Vec<String> = vec!["AF_UNIX AF_INET".into()];
+    assert_eq!(with(Use::Override, request), (2, file));
+}
+
+#[test]
+fn root_may_be_named_for_a_system() {
+    for name in ["root", "0"] {
+        let request = applied(&format!("[Exec]\nUser={name}\n"), boot(), Use::Yes);
+        assert_eq!(request.user.as_deref(), Some(name));
+    }
 }
