@@ -2,38 +2,14 @@
 
 use std::fs;
 
-use nsrun_tests::done::{Running, run};
-use nsrun_tests::{Must, Sandbox, patience};
+use nsrun_tests::done::run;
+use nsrun_tests::{Must, Sandbox, many, patience};
 use serde_json::Value;
 
 const INSTANCES: &str = "/proc/sys/fs/inotify/max_user_instances";
 
-/// How many: the full number in soak runs.
-fn number() -> usize {
-    let soak = std::env::var_os("NSRUN_TEST_SOAK").is_some();
-    let told = std::env::var("NSRUN_TEST_MACHINES").ok();
-    let told = told.and_then(|told| told.parse().ok());
-    told.unwrap_or(if soak { 100 } else { 4 })
-}
-
 fn instances() -> String {
     fs::read_to_string(INSTANCES).must("read a limit of inotify")
-}
-
-/// Starts them a few at a time: with all at once on two processors none is ready in time.
-fn start(sandbox: &Sandbox, image: &str, names: &[String]) {
-    for some in names.chunks(4) {
-        let starts = some.iter().map(|name| {
-            let mut command = sandbox.command(&["start", "--ephemeral", "--wait=ready"]);
-            command.args(["--timeout=600", "--network=veth", "--machine", name, image]);
-            Running::start(command)
-        });
-        let mut starts: Vec<Running> = starts.collect();
-        for start in &mut starts {
-            let started = start.finish(patience(600)).success();
-            assert!(!started.stderr.contains("is enough for about"), "{started}");
-        }
-    }
 }
 
 #[test]
@@ -41,10 +17,8 @@ fn each_of_many_systems_runs_without_a_failed_unit_and_none_leaves_anything() {
     let sandbox = Sandbox::new();
     let image = sandbox.install("image", &["demo", "--net=none"]);
     let before = instances();
-    let names: Vec<String> = (0..number())
-        .map(|number| sandbox.name(&format!("m{number}")))
-        .collect();
-    start(&sandbox, &image, &names);
+    let soak = std::env::var_os("NSRUN_TEST_SOAK").is_some();
+    let names = sandbox.start_many(&image, many::number(if soak { 100 } else { 4 }));
     let listed: Value = sandbox.nsrun(&["--json", "list"]).success().json();
     assert_eq!(listed.as_array().map(Vec::len), Some(names.len()));
     let all: Value = sandbox.nsrun(&["--json", "status"]).success().json();
