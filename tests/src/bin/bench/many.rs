@@ -32,22 +32,30 @@ pub(crate) fn measure(host: &Host, rounds: usize, report: &mut Report) {
         report.race(&race);
         report.within(&race, LIMIT);
     }
-    memory(host, count);
+    let status: Value = host.sandbox.nsrun(&["--json", "status"]).success().json();
+    let machines = status.as_array().map_or(&[][..], Vec::as_slice);
+    let healthy = |machine: &&Value| {
+        let failed = &machine["manager"]["failed_units"];
+        machine["manager"]["state"] == "running" && failed == &Value::Array(Vec::new())
+    };
+    let healthy = machines.iter().filter(healthy).count();
+    let told = format!("{healthy} of {count}");
+    report.check("all run without a failed unit", healthy == count, &told);
+    memory(machines);
     let begun = Instant::now();
     let _ = run(host.sandbox.command(&["stop", "--all"]), patience(900)).success();
     println!("\nstopped in {:.1} s", begun.elapsed().as_secs_f64());
 }
 
 /// Shared pages count in parts: the sum is what the machines use together.
-fn memory(host: &Host, count: usize) {
-    let status: Value = host.sandbox.nsrun(&["--json", "status"]).success().json();
-    let machines = status.as_array().into_iter().flatten();
+fn memory(machines: &[Value]) {
     let (mut payload, mut supervisor) = (0, 0);
     for machine in machines {
         let processes = machine["processes"].as_array().into_iter().flatten();
         payload += processes.map(|process| pss(&process["pid"])).sum::<u64>();
         supervisor += pss(&machine["supervisor"]);
     }
+    let count = machines.len();
     let each = |kib: u64| kib / u64::try_from(count).unwrap_or(1).max(1);
     println!("\nmemory of a machine (proportional set size)");
     println!("  payload    {:>6} KiB", each(payload));
