@@ -31,6 +31,7 @@ use crate::cmd::run::RunArgs;
 use crate::cmd::show::ShowArgs;
 use crate::cmd::status::StatusArgs;
 use crate::cmd::stop::StopArgs;
+use crate::cmd::top::TopArgs;
 use crate::globals::{GlobalArgs, Globals};
 
 const EXAMPLES: &str = "\
@@ -130,6 +131,8 @@ pub enum Command {
     Status(StatusArgs),
     /// Print properties of machines for scripts
     Show(ShowArgs),
+    /// Show what machines use, as it changes
+    Top(TopArgs),
     /// Connect the terminal to the console of a machine in the background
     Attach(AttachArgs),
     /// Show what a machine wrote to its console, or its journal

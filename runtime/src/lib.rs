@@ -10,6 +10,7 @@ pub mod dirs;
 pub mod enabled;
 pub mod error;
 pub mod facts;
+pub mod host_limits;
 pub mod image;
 mod launch;
 pub mod lock;

@@ -11,6 +11,7 @@ use super::start::Event;
 use crate::cgroup::Scope;
 use crate::error::{Context, Result};
 use crate::facts::ImageRoot;
+use crate::host_limits::Share;
 use crate::launch::{self, Launched};
 use crate::ownership::IdMap;
 use crate::plan::{Plan, new_id};
@@ -37,6 +38,9 @@ pub(super) struct Machine<'a> {
     pub(super) record: Record,
     /// Why the kernel would not have the device list, if so.
     pub(super) unlisted: Option<String>,
+    /// Its part in what was raised on the host.
+    #[expect(dead_code, reason = "held until the machine has ended")]
+    pub(super) share: Option<Share>,
 }
 
 impl Machine<'_> {

@@ -16,11 +16,12 @@ use super::scratch;
 use crate::cgroup::{self, Scope};
 use crate::dirs::Dirs;
 use crate::error::{Context, Error, Kind, Result};
+use crate::host_limits::{Crowd, Share};
 use crate::lock::{ImageLocks, Mode};
 use crate::ownership::Ownership;
-use crate::plan::{Changes, Console, Plan, Request, Shown};
+use crate::plan::{Changes, Console, Network, Plan, Request, Shown};
 use crate::range::{PrivateUsers, Range};
-use crate::state::{Claim, Identity, Incarnation, Item, Record, Since, Store};
+use crate::state::{self, Claim, Identity, Incarnation, Item, Record, Since, Store};
 use crate::supervise::{Cause, ConsoleMode, Hub, Outcome, Session};
 
 /// How long the processes of an ended machine may take to disappear.
@@ -99,6 +100,10 @@ pub fn start(
     if plan.boots {
         scope.enter_supervisor()?;
     }
+    let share = match plan.boots {
+        true => Some(share(&plan, &store, tell)?),
+        false => None,
+    };
     let record = record(&plan, range, scope.path(), cgroups.host())?;
     let machine = Machine {
         gathered,
@@ -112,6 +117,7 @@ pub fn start(
         scope,
         record,
         unlisted: None,
+        share,
     };
     to_the_end(machine, &mut session, Waits::new(options.restart), tell)
 }
@@ -130,6 +136,19 @@ fn sweep(store: &Store, dirs: &Dirs, tell: &mut dyn FnMut(Event<'_>)) -> Result<
         tell(Event::Warning(&text));
     }
     Ok(())
+}
+
+/// A system needs its part of what the whole host shares.
+fn share(plan: &Plan, store: &Store, tell: &mut dyn FnMut(Event<'_>)) -> Result<Share> {
+    let _turn = store.turn()?;
+    let held =
+        |machine: &Result<state::Machine>| machine.as_ref().is_ok_and(state::Machine::is_held);
+    let machines = store.list()?.iter().filter(|machine| held(machine)).count();
+    let crowd = Crowd {
+        machines: u64::try_from(machines).unwrap_or(u64::MAX),
+        linked: plan.network == Network::Veth,
+    };
+    Share::take(crowd, &mut |text| tell(Event::Warning(text)))
 }
 
 fn to_the_end(
@@ -188,7 +207,7 @@ fn below_mount(path: &Path, host: &cgroup::Host) -> String {
 fn record(plan: &Plan, range: Option<Range>, scope: &Path, host: &cgroup::Host) -> Result<Record> {
     Ok(Record {
         name: plan.machine.to_string(),
-        boot_id: crate::state::boot_id()?,
+        boot_id: state::boot_id()?,
         incarnation: Incarnation::new()?,
         since: Since::now(),
         class: "container".to_owned(),
