@@ -69,8 +69,11 @@ fn is_test(name: &str) -> bool {
     let (place, last) = name.rsplit_once("::").must("split the name");
     let file = format!("tests/suites/{}.rs", place.replace("::", "/"));
     let suite = workspace().join(file);
+    let whole = suite.with_extension("").join("main.rs");
     let text = if suite.exists() {
         read(&suite)
+    } else if whole.exists() {
+        read(&whole)
     } else {
         module(place)
     };
