@@ -143,8 +143,8 @@ pub(super) const ALL: &[Opt] = &[
 
     opt("resolv-conf", None, One("MODE"), Same, "Choose how the machine's resolv.conf is filled"),
     opt("timezone", None, One("MODE"), Same, "Choose how the machine gets its time zone"),
-    opt("link-journal", None, One("MODE"), Same, "Let the host see the machine's journal"),
-    opt("j", Some('j'), NONE, Words(&["--link-journal=try-guest"]), "The same as --link-journal=try-guest"),
+    opt("link-journal", None, One("MODE"), Together, "Let the host see the machine's journal"),
+    opt("j", Some('j'), NONE, Nothing, "The same as --link-journal=try-guest"),
     opt("forward-journal", None, One("PATH"), Same, "Refused"),
     opt("forward-journal-max-use", None, One("BYTES"), Same, "Refused"),
     opt("forward-journal-keep-free", None, One("BYTES"), Same, "Refused"),

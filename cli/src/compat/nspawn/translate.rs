@@ -92,6 +92,13 @@ impl<'a> Asked<'a> {
                 return Err(Refusal::of("--user", "machines belong to root of the host"));
             }
             "user" => self.pass(option, &format!("--user={value}")),
+            // To try is no promise.
+            "link-journal" if matches!(value, "auto" | "try-guest" | "try-host") => {}
+            "link-journal" if truth(value).is_some() => {}
+            "link-journal" => {
+                let why = "the machine's journal is shown by `nsrun logs`";
+                return Err(Refusal::of(&format!("--link-journal={value}"), why));
+            }
             "private-users" => self.pass(option, &format!("--private-users={}", ids(value))),
             "private-users-ownership" => {
                 let mode = boolean(value, "auto", "off");

@@ -137,7 +137,7 @@ fn command_lines_become_those_of_nsrun() {
             "--oom-score-adjust -100 -D /t ls",
             "run … --pid1 --oom-score-adjust=-100 /t -- ls",
         ),
-        ("-j -b -D /t", "boot … --link-journal=try-guest /t"),
+        ("-j --link-journal=no -b -D /t", "boot … /t"),
         (
             "--port=tcp:80 -p 81 -nbD /t",
             "boot … --network=veth --port=tcp:80 --port=81 /t",
@@ -158,6 +158,7 @@ fn what_nsrun_cannot_do_is_refused_with_the_option() {
         ("--template=/u ls", "--template"),
         ("-D /t --user", "--user"),
         ("-D /t -ab", "--as-pid2"),
+        ("-D /t --link-journal=host -b", "--link-journal=host"),
         ("-D /t -b --chdir=/x", "--chdir"),
     ];
     for (theirs, option) in table {
