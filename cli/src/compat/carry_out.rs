@@ -84,6 +84,7 @@ fn one(peer: Peer, step: &Step) -> Result<ExitCode, Failure> {
         Step::Start { name, words } => return start(peer, name, words),
         Step::Machines(style) => views::machines(style, &globals()?)?,
         Step::Images(style) => views::images(style, &globals()?)?,
+        Step::ImagesWithPaths(style) => views::images_with_paths(style, &globals()?)?,
         Step::ImageProperties { name, choice } => {
             views::image_properties(name, choice, &globals()?)?;
         }

@@ -211,6 +211,11 @@ fn archives_come_and_go_as_by_importctl() {
     let list = ["list-images", "--no-legend"];
     let list = run(sandbox.called("importctl", &list), patience(30)).success();
     assert_eq!(list.stdout.lines().count(), 2, "{list}");
+    let table = run(sandbox.called("importctl", &["list-images"]), patience(30)).success();
+    let heading = table.stdout.lines().next().must("find the heading");
+    let heading: Vec<&str> = heading.split_ascii_whitespace().collect();
+    let first = ["CLASS", "NAME", "TYPE", "PATH", "RO"];
+    assert_eq!(heading[..5], first);
     let tree = sandbox.image_root().join(&name);
     let third = sandbox.name("third");
     let words = [

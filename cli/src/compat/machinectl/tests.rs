@@ -181,7 +181,7 @@ fn transfers_are_told_as_the_peer_does() {
 #[test]
 fn lists_have_their_options() {
     let style = |line: &str| match &steps(line).unwrap()[..] {
-        [Step::Machines(style) | Step::Images(style)] => *style,
+        [Step::Machines(style) | Step::Images(style) | Step::ImagesWithPaths(style)] => *style,
         other => panic!("{other:?}"),
     };
     for line in [
