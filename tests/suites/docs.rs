@@ -78,15 +78,28 @@ fn is_test(name: &str) -> bool {
         || !module(name).is_empty()
 }
 
+/// The tests that a page names.
+fn tests_of(page: &str) -> Vec<String> {
+    let name = Regex::new(r"`([a-z_0-9]+(?:::[a-z_0-9*]+)+)`").must("compile the pattern");
+    let text = read(&workspace().join("docs").join(page));
+    let names = name.captures_iter(&text).map(|c| c[1].to_owned());
+    names
+        .filter(|name| !matches!(&**name, "suite::test" | "module::test"))
+        .collect()
+}
+
 #[test]
 fn guarantees_name_tests_that_exist() {
-    let name = Regex::new(r"`([a-z_0-9]+(?:::[a-z_0-9*]+)+)`").must("compile the pattern");
-    let text = read(&workspace().join("docs/guarantees.md"));
-    let names: Vec<String> = name
-        .captures_iter(&text)
-        .map(|c| c[1].to_owned())
-        .filter(|name| !matches!(&**name, "suite::test" | "module::test"))
-        .collect();
+    let names = tests_of("guarantees.md");
+    assert!(names.len() > 20, "{names:?}");
+    for name in names {
+        assert!(is_test(&name), "{name}");
+    }
+}
+
+#[test]
+fn what_is_said_of_systemd_nspawn_names_tests_that_exist() {
+    let names = tests_of("from-systemd-nspawn.md");
     assert!(names.len() > 20, "{names:?}");
     for name in names {
         assert!(is_test(&name), "{name}");

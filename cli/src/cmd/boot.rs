@@ -10,7 +10,15 @@ use super::start;
 use crate::globals::Globals;
 use crate::said::Said;
 
+const EXAMPLES: &str = "\
+Examples:
+  nsrun boot web
+  nsrun boot --network=host --bind-ro=/srv/data web
+  nsrun boot --ephemeral web -- systemd.unit=rescue.target
+  nsrun boot --dry-run ./rootfs";
+
 #[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub struct BootArgs {
     #[command(flatten)]
     machine: Said<MachineArgs>,
