@@ -7,7 +7,9 @@ use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
 use nsrun_runtime::caps::CapSet;
 use nsrun_runtime::image::{is_read_only, lookup};
 use nsrun_runtime::ownership::Ownership;
-use nsrun_runtime::plan::{Changes, Mode, Network, Request, ResolvConf, Timezone, Volatile};
+use nsrun_runtime::plan::{
+    Changes, Mode, Network, PivotRoot, Request, ResolvConf, Timezone, Volatile,
+};
 use nsrun_runtime::range::PrivateUsers;
 use nsrun_runtime::state::Incarnation;
 use nsrun_runtime::{Error, Kind, MachineName, Result};
@@ -42,6 +44,10 @@ pub struct MachineArgs {
     /// Choose the machine's network [default: veth for boot, private for run]
     #[arg(long, value_name = "MODE", value_parser = networks())]
     network: Option<Network>,
+
+    /// Join the network namespace that PATH stands for, such as /run/netns/NAME
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, conflicts_with = "network")]
+    network_namespace_path: Option<PathBuf>,
 
     /// Set the host name [default: the machine's name]
     #[arg(long, value_name = "NAME")]
@@ -96,6 +102,10 @@ pub struct MachineArgs {
         value_parser = volatiles()
     )]
     volatile: Volatile,
+
+    /// Take NEW, a directory of the image, for its root, and show the image's top at OLD
+    #[arg(long, value_name = "NEW[:OLD]")]
+    pivot_root: Option<PivotRoot>,
 
     /// Make the root file system read-only
     #[arg(
@@ -183,6 +193,8 @@ impl MachineArgs {
         request.users = self.private_users;
         request.ownership = self.private_users_ownership;
         request.network = self.network;
+        request.network_namespace = self.network_namespace()?;
+        request.pivot_root.clone_from(&self.pivot_root);
         request.hostname = self.hostname.as_ref().map(ToString::to_string);
         request.uuid.clone_from(&self.uuid);
         request.env = environment(&self.setenv)?;
@@ -208,6 +220,15 @@ impl MachineArgs {
         request.credentials = self.processes.credentials()?;
         request.interactive = isatty(rustix::stdio::stdin()) && isatty(rustix::stdio::stdout());
         Ok(request)
+    }
+
+    fn network_namespace(&self) -> Result<Option<PathBuf>> {
+        let path = self.network_namespace_path.as_deref();
+        let absolute = path.map(std::path::absolute).transpose();
+        absolute.map_err(|error| {
+            let what = "cannot use --network-namespace-path";
+            Error::new(Kind::Usage, what).because(error)
+        })
     }
 
     /// What becomes of changes, if they are not kept.

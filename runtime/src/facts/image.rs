@@ -61,6 +61,18 @@ impl ImageRoot {
             })
     }
 
+    /// The directory at a path inside, as a root of its own.
+    ///
+    /// # Errors
+    /// [`Kind::BadInput`] if there is none.
+    pub(crate) fn directory(&self, path: &str) -> Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        self.resolve(path, flags).map(Self).map_err(|errno| {
+            let what = format!("cannot open {} in the image", path.escape_debug());
+            Error::new(Kind::BadInput, what).because(std::io::Error::from(errno))
+        })
+    }
+
     /// User and group that own the directory.
     pub(crate) fn owner(&self) -> Result<(u32, u32)> {
         let stat = rustix::fs::fstat(&self.0).cannot(|| "look at the root directory")?;

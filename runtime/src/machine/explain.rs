@@ -31,13 +31,13 @@ struct Script {
 /// # Errors
 /// As for a start, up to the point where it would begin to change anything.
 pub fn explain(request: &Request, dirs: &Dirs) -> Result<Explanation> {
-    let Prepared { root, plan, .. } = prepare(request)?;
+    let Prepared { image, plan, .. } = prepare(request)?;
     let range = match plan.users {
         PrivateUsers::No => None,
-        PrivateUsers::Pick => Range::new(owners::wish(&root)?.unwrap_or(FIRST_BASE), SIZE),
+        PrivateUsers::Pick => Range::new(owners::wish(&image)?.unwrap_or(FIRST_BASE), SIZE),
         PrivateUsers::Fixed(range) => Some(range),
     };
-    let treatment = treat(plan.ownership, TreeIds::of(root.owner()?), range)
+    let treatment = treat(plan.ownership, TreeIds::of(image.owner()?), range)
         .cannot(|| format!("start from {}", plan.root.display()))?;
     let script = launch::compile(&plan, range, treatment.id_map(), dirs.run())?;
     Ok(Explanation {
@@ -52,6 +52,9 @@ pub fn explain(request: &Request, dirs: &Dirs) -> Result<Explanation> {
 
 /// A plan, and what was opened for it.
 pub(super) struct Prepared {
+    /// The image's top.
+    pub(super) image: ImageRoot,
+    /// The machine's root in it.
     pub(super) root: ImageRoot,
     pub(super) plan: Plan,
     /// The sources of the plan's mounts.
@@ -61,12 +64,19 @@ pub(super) struct Prepared {
 /// Gathers the facts and makes the plan.
 pub(super) fn prepare(request: &Request) -> Result<Prepared> {
     let host = HostFacts::probe(request)?;
-    let root = ImageRoot::open(&request.root)?;
-    let image = ImageFacts::probe(request, &root, host.timezone.as_deref())?;
+    let image = ImageRoot::open(&request.root)?;
+    let within = request.pivot_root.as_ref();
+    let root = image.directory(within.map_or(".", |pivot| &pivot.new))?;
+    let facts = ImageFacts::probe(request, &root, host.timezone.as_deref())?;
     let mounts = plan::all_mounts(request)?;
-    let opened = open_sources(&mounts, &root)?;
-    let plan = plan::make(request, &host, &image, (mounts, &opened))?;
-    Ok(Prepared { root, plan, opened })
+    let opened = open_sources(&mounts, &image, &root)?;
+    let plan = plan::make(request, &host, &facts, (mounts, &opened))?;
+    Ok(Prepared {
+        image,
+        root,
+        plan,
+        opened,
+    })
 }
 
 impl fmt::Display for Explanation {

@@ -2,7 +2,9 @@
 
 use super::mounts::{self, Mount};
 use super::request::{Mode, Request, Volatile};
-use super::{Network, Plan, TTY_GID, console, credentials, env, files, identity, limits, volatile};
+use super::{
+    Network, Plan, TTY_GID, console, credentials, env, files, identity, limits, pivot, volatile,
+};
 use crate::caps::{self, Isolation};
 use crate::error::{Error, Kind, Result};
 use crate::facts::{HostFacts, INITS, ImageFacts, Node, Opened};
@@ -28,12 +30,9 @@ pub(crate) fn make(
     check_range(request.users)?;
     check_ownership(request.users, request.ownership)?;
     volatile::check(request)?;
+    pivot::check(request)?;
     credentials::check(&request.credentials)?;
-    let network = request.network.unwrap_or(if boots {
-        Network::Veth
-    } else {
-        Network::Private
-    });
+    let network = network(request, boots);
     let (uuid, uuid_is_random) = uuid(request, host, image)?;
     let (limits, mut warnings) = limits::build(host, &request.tuning.limits);
     if boots && !image.has_os_release {
@@ -70,6 +69,8 @@ pub(crate) fn make(
         users: request.users,
         ownership: request.ownership,
         network,
+        network_namespace: request.network_namespace.clone(),
+        pivot_root: request.pivot_root.clone(),
         console: console::of(request)?,
         announces: request.notify_ready.unwrap_or(boots),
         stub: matches!(request.mode, Mode::Run { as_pid1: false, .. }),
@@ -106,6 +107,19 @@ pub(crate) fn make(
         nodes,
         warnings,
     })
+}
+
+/// Whose network it is.
+fn network(request: &Request, boots: bool) -> Network {
+    if request.network_namespace.is_some() {
+        return Network::Joined;
+    }
+    let usual = if boots {
+        Network::Veth
+    } else {
+        Network::Private
+    };
+    request.network.unwrap_or(usual)
 }
 
 /// Device nodes that bind mounts show, and whether they may be written to: of others nobody has said

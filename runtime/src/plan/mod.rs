@@ -10,6 +10,7 @@ mod limits;
 mod make;
 pub(crate) mod masks;
 pub mod mounts;
+mod pivot;
 mod request;
 pub mod tuning;
 mod volatile;
@@ -26,6 +27,7 @@ pub use self::files::{FileChange, Origin, ResolvConf, Timezone, Way};
 pub(crate) use self::identity::is_root;
 pub(crate) use self::make::{make, new_id, parse_id};
 use self::mounts::Planned;
+pub use self::pivot::PivotRoot;
 pub use self::request::{Changes, Mode, Request, Volatile};
 use self::tuning::Tuning;
 pub(crate) use self::volatile::mounts as all_mounts;
@@ -48,13 +50,15 @@ pub enum Network {
     Private,
     /// Its own, with a link `host0` to the host.
     Veth,
+    /// One that is there already. The payload cannot configure it.
+    Joined,
 }
 
 impl Network {
     /// Whether the payload has a network namespace of its own.
     #[must_use]
     pub fn is_private(self) -> bool {
-        self != Self::Host
+        matches!(self, Self::Private | Self::Veth)
     }
 
     /// The word that `--network=` takes.
@@ -64,6 +68,7 @@ impl Network {
             Self::Host => "host",
             Self::Private => "private",
             Self::Veth => "veth",
+            Self::Joined => "namespace",
         }
     }
 }
@@ -94,6 +99,10 @@ pub struct Plan {
     pub ownership: Ownership,
     /// The network of the payload.
     pub network: Network,
+    /// The file that stands for the network namespace, if it is one that is there already.
+    pub network_namespace: Option<PathBuf>,
+    /// Another root directory in the image.
+    pub pivot_root: Option<PivotRoot>,
     /// What the standard streams are.
     pub console: Console,
     /// Whether it is ready when it says so itself.

@@ -7,6 +7,7 @@ use super::console::ConsoleMode;
 use super::credentials::Credential;
 use super::files::{ResolvConf, Timezone};
 use super::mounts::Mount;
+use super::pivot::PivotRoot;
 use super::tuning::Tuning;
 use crate::caps::CapSet;
 use crate::name::MachineName;
@@ -74,6 +75,10 @@ pub struct Request {
     pub ownership: Ownership,
     /// The network; by default its own with a link for a system, without for a command.
     pub network: Option<Network>,
+    /// The file that stands for the network namespace to join, in place of a network.
+    pub network_namespace: Option<PathBuf>,
+    /// Another root directory in the image.
+    pub pivot_root: Option<PivotRoot>,
     /// The kernel's host name, by default the machine's.
     pub hostname: Option<String>,
     /// Machine id for an image that has none, in either form.
@@ -134,6 +139,8 @@ impl Request {
             users: PrivateUsers::Pick,
             ownership: Ownership::Auto,
             network: None,
+            network_namespace: None,
+            pivot_root: None,
             hostname: None,
             uuid: None,
             env: Vec::new(),

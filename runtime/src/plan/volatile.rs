@@ -2,6 +2,7 @@
 
 use super::files;
 use super::mounts::{self, Mount};
+use super::pivot;
 use super::request::{Changes, Request, Volatile};
 use crate::error::{Error, Kind, Result};
 use crate::ownership::Ownership;
@@ -13,6 +14,7 @@ const LIMITS: &str = "mode=0755,size=25%,nr_inodes=1m";
 pub(crate) fn mounts(request: &Request) -> Result<Vec<Mount>> {
     let mut all = request.mounts.clone();
     all.extend(files::mounts(request));
+    all.extend(pivot::mount(request));
     match request.volatile {
         Volatile::State if !all.iter().any(|mount| mount.target == "/var") => {
             all.push(Mount::tmpfs(&format!("/var:{LIMITS}"))?);
@@ -41,6 +43,7 @@ pub(super) fn read_only(request: &Request) -> bool {
 
 /// What cannot be asked for together.
 pub(super) fn check(request: &Request) -> Result<()> {
+    check_uppers(request)?;
     let option = match (request.changes, request.volatile) {
         (Changes::Kept, Volatile::No) => return Ok(()),
         (Changes::Kept, _) => "--volatile",
@@ -55,6 +58,22 @@ pub(super) fn check(request: &Request) -> Result<()> {
     if option == "--ephemeral" && request.volatile == Volatile::Yes {
         let what = "--volatile=yes has no root whose changes --ephemeral could drop";
         return Err(Error::new(Kind::Usage, what).hint("leave --ephemeral out"));
+    }
+    Ok(())
+}
+
+/// Changes of an overlay go into the image where nothing keeps them out of it.
+fn check_uppers(request: &Request) -> Result<()> {
+    let inside = |mount: &&Mount| mount.takes_changes_in_image();
+    let Some(mount) = request.mounts.iter().find(inside) else {
+        return Ok(());
+    };
+    let kept = request.changes == Changes::Kept && request.volatile == Volatile::No;
+    if request.read_only || !kept {
+        return Err(mount.refused("the image takes no changes that are kept"));
+    }
+    if request.pivot_root.is_some() {
+        return Err(mount.refused("with --pivot-root the image takes no changes of an overlay"));
     }
     Ok(())
 }

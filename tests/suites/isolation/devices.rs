@@ -128,5 +128,7 @@ fn without_a_device_list_the_nodes_of_an_image_are_dead() {
     let warned = probe(&sandbox, &[], &image, &["try", "read /root/disk"]).success();
     warned.expect_stderr("no device node of the image");
     let refused = probe(&sandbox, &["--private-users=no"], &image, &["facts"]);
-    refused.expect_status(125).expect_stderr("CONFIG_CGROUP_BPF");
+    refused
+        .expect_status(125)
+        .expect_stderr("CONFIG_CGROUP_BPF");
 }

@@ -135,6 +135,11 @@ fn image_file(b: &mut Builder, path: &CStr, change: &FileChange) -> Result<()> {
 fn parent(plan: &Plan, range: Option<Range>, map: IdMap) -> Result<Vec<ParentOp>> {
     let trees = custom::trees(plan, range, map)?;
     let mut ops: Vec<ParentOp> = trees.into_iter().map(ParentOp::Tree).collect();
+    if let Some(path) = &plan.network_namespace {
+        let path = path.as_os_str().as_bytes();
+        let path = builder::text("the network namespace", path)?;
+        ops.push(ParentOp::JoinNetwork(path));
+    }
     ops.push(ParentOp::Clone {
         namespaces: namespaces(plan, range.is_some()),
     });

@@ -19,6 +19,8 @@ pub enum Source {
     Image(String),
     /// A path in the image that the machine does not see otherwise.
     Hidden(String),
+    /// The image's top, where the machine's root is another directory of the image.
+    Top,
     /// A new, empty directory that goes with the machine.
     Fresh,
 }
@@ -133,8 +135,17 @@ impl Mount {
         }
     }
 
+    /// Whether it is an overlay whose changes go into the image.
+    pub(super) fn takes_changes_in_image(&self) -> bool {
+        let upper = match &self.what {
+            What::Overlay { upper, .. } => upper,
+            _ => return false,
+        };
+        !self.read_only && matches!(upper, Source::Image(_))
+    }
+
     /// A usage error about this mount.
-    fn refused(&self, why: impl fmt::Display) -> Error {
+    pub(super) fn refused(&self, why: impl fmt::Display) -> Error {
         Error::new(Kind::Usage, format!("cannot use {}: {why}", self.spelling))
     }
 }
@@ -185,13 +196,14 @@ impl fmt::Display for Source {
             Self::Host(path) => write!(f, "{}", path.to_string_lossy().escape_debug()),
             Self::Image(path) => write!(f, "+{}", path.escape_debug()),
             Self::Hidden(path) => write!(f, "the image's {}", path.escape_debug()),
+            Self::Top => f.write_str("the image's top"),
             Self::Fresh => f.write_str("a new directory"),
         }
     }
 }
 
 /// Splits at colons; `\:` is a colon and `\\` a backslash.
-fn fields(text: &str) -> Vec<String> {
+pub(super) fn fields(text: &str) -> Vec<String> {
     let mut all = vec![String::new()];
     let mut chars = text.chars();
     while let Some(c) = chars.next() {
@@ -217,7 +229,7 @@ fn fields(text: &str) -> Vec<String> {
 }
 
 /// An absolute path inside the machine in its shortest form.
-fn inside(path: &str) -> Result<String> {
+pub(super) fn inside(path: &str) -> Result<String> {
     let bad = |why: &str| {
         let path = path.escape_debug();
         Error::new(

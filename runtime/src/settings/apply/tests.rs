@@ -62,6 +62,8 @@ const SAMPLES: &[(&str, &str)] = &[
     ("Environment", "A=1"),
     ("User", "me"),
     ("WorkingDirectory", "/srv"),
+    ("PivotRoot", "/a:/b"),
+    ("NamespacePath", "/run/netns/a"),
     ("AmbientCapability", "CAP_NET_RAW"),
     ("SystemCallFilter", "~@mount"),
     ("RestrictAddressFamilies", "AF_UNIX"),
@@ -183,6 +185,7 @@ fn contradictions_are_refused_with_their_place() {
     for text in [
         "[Network]\nPrivate=no\nVirtualEthernet=yes\n",
         "[Network]\nPrivate=no\nZone=a\n",
+        "[Network]\nPrivate=no\nNamespacePath=/run/netns/a\n",
         "[Exec]\nBoot=yes\nProcessTwo=yes\n",
         "[Exec]\nBoot=no\n",
         "[Exec]\nUser=me\n",
