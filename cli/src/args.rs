@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::cmd::attach::AttachArgs;
 use crate::cmd::background::StartArgs;
+use crate::cmd::bind::{BindArgs, UnbindArgs};
 use crate::cmd::boot::BootArgs;
 use crate::cmd::cat::CatArgs;
 use crate::cmd::change_images::{CleanArgs, ReadOnlyArgs, RemoveArgs, RenameArgs};
@@ -11,7 +12,9 @@ use crate::cmd::clone::CloneArgs;
 use crate::cmd::completions::CompletionsArgs;
 use crate::cmd::config::ConfigArgs;
 use crate::cmd::control::{IsRunningArgs, KillArgs, NamesArgs, WaitArgs};
+use crate::cmd::copy::{CopyFromArgs, CopyToArgs, CpArgs};
 use crate::cmd::edit::EditArgs;
+use crate::cmd::enable::{DisableArgs, EnableArgs};
 use crate::cmd::exec::ExecArgs;
 use crate::cmd::export::ExportArgs;
 use crate::cmd::images::{ImageStatusArgs, ImagesArgs};
@@ -39,6 +42,20 @@ lacks something, 6 bad input. `run` and `exec` give the command's, 125 if nsrun 
 126 if the command cannot be executed, 127 if there is no such command; `boot` gives the
 system's.";
 
+const START_EXAMPLES: &str = "\
+Examples:
+  nsrun start web                     return when its init runs
+  nsrun start --wait=ready web        return when the whole system is up
+  nsrun start --all-enabled           what a host runs when it boots";
+
+const ENABLE_EXAMPLES: &str = "\
+Examples:
+  nsrun enable --now web db           start them now, and whenever the host boots
+  nsrun disable web                   do not start it any more; it goes on for now
+
+With systemd each machine is a unit, nsrun@NAME.service. With OpenRC the service nsrun starts
+all. Elsewhere, have `nsrun start --all-enabled` run when the host boots.";
+
 /// Boot NixOS and other systemd images in containers, on any Linux host
 #[derive(Debug, Parser)]
 #[command(
@@ -52,8 +69,8 @@ pub struct Cli {
     #[command(flatten)]
     pub globals: GlobalArgs,
 
-    /// This process is the supervisor that `start` has started.
-    #[arg(long, hide = true)]
+    /// With `start`: stay, and be the machine's supervisor, as service managers want it
+    #[arg(long)]
     pub supervise: bool,
 
     /// What to do.
@@ -77,7 +94,13 @@ pub enum Command {
     /// Boot an image in the foreground
     Boot(BootArgs),
     /// Boot an image in the background
+    #[command(after_help = START_EXAMPLES)]
     Start(StartArgs),
+    /// Have machines started when the host boots
+    #[command(after_help = ENABLE_EXAMPLES)]
+    Enable(EnableArgs),
+    /// Have machines not started when the host boots
+    Disable(DisableArgs),
     /// Run one command in an image
     Run(RunArgs),
     /// Run a command in a running machine
@@ -94,8 +117,23 @@ pub enum Command {
     Show(ShowArgs),
     /// Connect the terminal to the console of a machine in the background
     Attach(AttachArgs),
-    /// Show what a machine in the background wrote to its console
+    /// Show what a machine wrote to its console, or its journal
     Logs(LogsArgs),
+    /// Mount what the host has into a running machine
+    #[command(after_help = crate::cmd::bind::BIND_HELP)]
+    Bind(BindArgs),
+    /// Take off what `bind` has mounted
+    #[command(after_help = crate::cmd::bind::UNBIND_HELP)]
+    Unbind(UnbindArgs),
+    /// Copy files and directories into a machine, out of it, or to another
+    #[command(after_help = crate::cmd::copy::CP_HELP)]
+    Cp(CpArgs),
+    /// Copy a file or directory of the host into a machine
+    #[command(after_help = crate::cmd::copy::COPY_TO_HELP)]
+    CopyTo(CopyToArgs),
+    /// Copy a file or directory of a machine to the host
+    #[command(after_help = crate::cmd::copy::COPY_FROM_HELP)]
+    CopyFrom(CopyFromArgs),
     /// Stop a machine
     Stop(StopArgs),
     /// Print the settings files of machines

@@ -37,8 +37,8 @@ const TABLE: &[(&[&str], Answer)] = &[
         Instead("nothing: every command clears what dead machines left"),
     ),
     (
-        &["--register", "--keep-unit"],
-        Instead("nothing: nsrun finds its machines by itself"),
+        &["--keep-unit"],
+        Instead("nothing: in a unit that is delegated to nsrun, the machine is in that unit"),
     ),
     (&["--system"], Not("machines belong to root of the host")),
     (

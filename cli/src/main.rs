@@ -2,6 +2,7 @@
 
 mod args;
 mod cmd;
+mod crowd;
 mod foreign;
 mod format;
 mod globals;
@@ -10,6 +11,7 @@ mod report;
 mod said;
 mod settings;
 mod usage;
+mod when;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

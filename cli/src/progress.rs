@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use nsrun_runtime::MachineName;
-use nsrun_runtime::image::{ImageName, import};
+use nsrun_runtime::image::{ImageName, Place, import};
 
 /// Shows progress on stderr.
 #[derive(Debug)]
@@ -43,6 +43,12 @@ impl Progress {
     pub(crate) fn of_export(name: &ImageName, quiet: bool) -> Self {
         let begin = "{prefix} {binary_bytes} {binary_bytes_per_sec}";
         Self::new(format!("exporting {name}"), begin, BYTES, quiet)
+    }
+
+    /// For a copy of what is at `place`.
+    pub(crate) fn of_copy(place: &Place, quiet: bool) -> Self {
+        let begin = "{prefix} {binary_bytes} {binary_bytes_per_sec}";
+        Self::new(format!("copying {place}"), begin, BYTES, quiet)
     }
 
     /// For a change of the owners of the machine `name`'s files.

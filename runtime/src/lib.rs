@@ -7,6 +7,7 @@ pub mod caps;
 pub mod cgroup;
 pub mod device_policy;
 pub mod dirs;
+pub mod enabled;
 pub mod error;
 pub mod facts;
 pub mod image;
@@ -25,6 +26,7 @@ pub mod suggest;
 pub mod supervise;
 #[allow(unsafe_code)]
 mod sys;
+pub mod systemd;
 pub mod terminal;
 mod virtual_file;
 

@@ -46,7 +46,16 @@ impl MountLine {
 
 /// The mounts of this process, in the kernel's order; none if `/proc` cannot be read.
 pub(crate) fn own_mounts() -> Vec<MountLine> {
-    let text = virtual_file::read_text("/proc/self/mountinfo").unwrap_or_default();
+    mounts("self")
+}
+
+/// The mounts that the process of that number sees; none if it is gone.
+pub(crate) fn mounts_of(pid: i32) -> Vec<MountLine> {
+    mounts(&pid.to_string())
+}
+
+fn mounts(process: &str) -> Vec<MountLine> {
+    let text = virtual_file::read_text(format!("/proc/{process}/mountinfo")).unwrap_or_default();
     text.lines().filter_map(MountLine::parse).collect()
 }
 

@@ -1,6 +1,6 @@
 # What is brought into the virtual hosts: programs on the share, unpacked images on a disk.
 
-payload_images=(trixie demo)
+payload_images=(trixie bookworm forky demo)
 
 # Prints the path of the disk with the images, made anew when one of them changed.
 payload_disk() {

@@ -94,6 +94,14 @@ fn status_takes_several_names_or_all() {
         some.stdout.contains(one) && some.stdout.contains(two),
         "{some}"
     );
+    let misspelt = one.replacen("one", "oen", 1);
+    let hint = format!("did you mean {one}?");
+    for verb in ["status", "exec", "stop", "kill", "attach"] {
+        let done =
+            sandbox.nsrun(&[verb, &misspelt, "--", "true"][..if verb == "exec" { 4 } else { 2 }]);
+        assert_ne!(done.status, 0, "{done}");
+        done.expect_stderr(&hint);
+    }
     for image in &images {
         let _ = sandbox.nsrun(&["stop", image]).success();
     }

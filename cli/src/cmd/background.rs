@@ -4,22 +4,31 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::ValueEnum;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
-use nsrun_runtime::Result;
+use clap::builder::{ArgPredicate, PossibleValuesParser, TypedValueParser};
+use clap::{Args, ValueEnum};
 use nsrun_runtime::machine::{Restart, Started, Until, start_in_background};
 use nsrun_runtime::plan::Mode;
+use nsrun_runtime::{Error, Kind, Result};
 
 use super::machine_args::MachineArgs;
-use super::start;
+use super::{start, start_enabled};
 use crate::globals::Globals;
 use crate::report;
 use crate::said::Said;
 
 #[derive(clap::Args, Debug)]
+#[command(mut_arg("image", |image| image
+    .required(false)
+    .required_unless_present("all_enabled")
+    .default_value_if("all_enabled", ArgPredicate::IsPresent, "")
+))]
 pub struct StartArgs {
     #[command(flatten)]
     machine: Said<MachineArgs>,
+
+    /// Start all machines that are enabled, each as `nsrun start NAME` does
+    #[arg(long)]
+    all_enabled: bool,
 
     /// Boot the program PATH of the image instead of its init
     #[arg(long, value_name = "PATH")]
@@ -71,14 +80,17 @@ pub fn run(args: &StartArgs, globals: &Globals) -> Result<ExitCode> {
         // It was started by the name of a link, which is what `ps` would show.
         let _ = rustix::thread::set_name(c"nsrun");
     }
-    if globals.supervise || args.machine.dry_run {
+    if !args.all_enabled && (globals.supervise || args.machine.dry_run) {
         return start::run_in(&args.machine, mode, None, args.restart, globals);
     }
-    let name = args.machine.request(mode, globals)?.machine;
     let until = match args.wait {
         When::Started => Until::Started,
         When::Ready => Until::Ready,
     };
+    if args.all_enabled {
+        return start_all(args, until, globals);
+    }
+    let name = args.machine.request(mode, globals)?.machine;
     let words = [OsString::from("--supervise")].into_iter();
     let words: Vec<OsString> = words.chain(std::env::args_os().skip(1)).collect();
     let patience = Duration::from_secs(args.timeout);
@@ -93,4 +105,28 @@ pub fn run(args: &StartArgs, globals: &Globals) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// Each is started by its name alone: what is special about one is in its settings file.
+fn start_all(args: &StartArgs, until: Until, globals: &Globals) -> Result<ExitCode> {
+    let of_one = MachineArgs::augment_args(clap::Command::new("start"));
+    let is_of_one = |name: &&String| {
+        let mut ids = of_one.get_arguments().map(|arg| arg.get_id().as_str());
+        ids.any(|id| id != "image" && id.replace('_', "-") == **name)
+    };
+    if let Some(option) = args.machine.names().iter().find(is_of_one) {
+        let what = format!("--{option} and --all-enabled do not go together");
+        let hint = "put it into the settings files: nsrun edit NAME";
+        return Err(Error::new(Kind::Usage, what).hint(hint));
+    }
+    if !args.machine.image.is_empty() || !args.parameters.is_empty() || args.init.is_some() {
+        let what = "--all-enabled starts machines by their names, without further words";
+        return Err(Error::new(Kind::Usage, what));
+    }
+    let start = start_enabled::Start {
+        until,
+        patience: Duration::from_secs(args.timeout),
+        restart: args.restart,
+    };
+    start_enabled::start_all(&start, globals)
 }

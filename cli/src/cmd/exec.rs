@@ -28,7 +28,17 @@ impl TerminalArgs {
     }
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  nsrun exec web -- systemctl --failed
+  nsrun exec -u alice -E EDITOR=vi web -- env
+  tar -c site | nsrun exec --workdir=/srv web -- tar -x
+
+In a NixOS system the environment is that of a login: the machine's shell is asked what
+/etc/set-environment sets for the user. No shell is between nsrun and the command.";
+
 #[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub struct ExecArgs {
     /// The machine's name
     #[arg(value_name = "NAME")]
@@ -46,6 +56,10 @@ pub struct ExecArgs {
     #[arg(short, long, visible_alias = "uid", value_name = "USER")]
     user: Option<String>,
 
+    /// Leave out the environment that NixOS sets for logins in /etc/set-environment
+    #[arg(long)]
+    no_set_environment: bool,
+
     #[command(flatten)]
     terminal: TerminalArgs,
 
@@ -62,6 +76,7 @@ pub fn run(args: &ExecArgs, globals: &Globals) -> Result<ExitCode> {
         workdir: args.workdir.clone(),
         user: args.user.clone(),
         terminal: args.terminal.wanted(),
+        login_environment: !args.no_set_environment,
     };
     attach::exec(&globals.dirs, &args.machine, &command).map(ExitCode::from)
 }

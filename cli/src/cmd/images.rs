@@ -121,6 +121,7 @@ fn print(detail: &ImageDetail) {
     line("OS", detail.os.clone());
     line("ID Shift", detail.shift.map(|base| base.to_string()));
     line("RO", Some(access.to_owned()));
+    line("Enabled", detail.enabled.then(|| "yes".to_owned()));
     line("Created", summary.created.map(|time| time.to_string()));
     line("Modified", summary.modified.map(|time| time.to_string()));
     line("Imported", detail.imported.map(|time| time.to_string()));

@@ -20,6 +20,7 @@ use super::process_args::ProcessArgs;
 use super::security_args::SecurityArgs;
 use super::settings_args::SettingsArgs;
 use super::template;
+use super::unit_args::UnitArgs;
 use crate::globals::Globals;
 
 // What to start, and how.
@@ -179,6 +180,9 @@ pub struct MachineArgs {
 
     #[command(flatten)]
     security: SecurityArgs,
+
+    #[command(flatten)]
+    unit: UnitArgs,
 }
 
 impl MachineArgs {
@@ -217,6 +221,8 @@ impl MachineArgs {
         request.console = self.processes.console();
         request.notify_ready = self.processes.notify_ready();
         request.tuning = self.processes.tuning();
+        request.scope = self.unit.scope();
+        request.register = self.unit.register;
         request.credentials = self.processes.credentials()?;
         request.interactive = isatty(rustix::stdio::stdin()) && isatty(rustix::stdio::stdout());
         Ok(request)
@@ -258,7 +264,9 @@ impl MachineArgs {
             image.tree().map(Path::to_owned)
         });
         found.map_err(|error| match error.kind() {
-            Kind::NotFound | Kind::Usage => error.hint(self.other_image()),
+            Kind::NotFound | Kind::Usage if error.advice().is_none() => {
+                error.hint(self.other_image())
+            }
             _ => error,
         })
     }

@@ -2,6 +2,7 @@
 
 pub mod attach;
 pub mod background;
+pub mod bind;
 pub mod boot;
 pub mod cat;
 pub mod change_images;
@@ -9,7 +10,9 @@ pub mod clone;
 pub mod completions;
 pub mod config;
 pub mod control;
+pub mod copy;
 pub mod edit;
+pub mod enable;
 pub mod exec;
 pub mod export;
 pub mod images;
@@ -27,9 +30,11 @@ pub mod security_args;
 pub mod settings_args;
 pub mod show;
 mod start;
+mod start_enabled;
 pub mod status;
 pub mod stop;
 mod template;
+pub mod unit_args;
 
 use std::process::ExitCode;
 
@@ -56,6 +61,8 @@ fn carry_out(command: &Command, globals: &Globals) -> Result<ExitCode> {
     match command {
         Command::Boot(args) => return boot::run(args, globals),
         Command::Start(args) => return background::run(args, globals),
+        Command::Enable(args) => return enable::enable(args, globals),
+        Command::Disable(args) => enable::disable(args, globals),
         Command::Run(args) => return run::run(args, globals),
         Command::Exec(args) => return exec::run(args, globals),
         Command::Login(args) => return login::run(args, globals),
@@ -76,6 +83,11 @@ fn carry_out(command: &Command, globals: &Globals) -> Result<ExitCode> {
         Command::Show(args) => show::run(args, globals),
         Command::Attach(args) => attach::run(args, globals),
         Command::Logs(args) => logs::run(args, globals),
+        Command::Bind(args) => bind::run(args, globals),
+        Command::Unbind(args) => bind::unbind(args, globals),
+        Command::Cp(args) => copy::run(args, globals),
+        Command::CopyTo(args) => copy::copy_to(args, globals),
+        Command::CopyFrom(args) => copy::copy_from(args, globals),
         Command::Stop(args) => stop::run(args, globals),
         Command::Cat(args) => cat::run(args, globals),
         Command::Edit(args) => edit::run(args, globals),

@@ -107,6 +107,13 @@ fn identity(detail: &Detail) -> Vec<Property> {
         ("Supervisor", text_of(detail.supervisor)),
         ("Class", summary.class.clone()),
         ("State", state(summary.state)),
+        (
+            "UnitFileState",
+            match summary.enabled {
+                true => "enabled".to_owned(),
+                false => "disabled".to_owned(),
+            },
+        ),
     ]
 }
 

@@ -138,16 +138,31 @@ fn print(detail: &Detail, screen: Screen) {
         "Service",
         (!class.is_empty()).then(|| format!("nsrun; class {class}")),
     );
+    let enabled = summary
+        .enabled
+        .then(|| "yes: it starts when the host boots".to_owned());
+    sheet.field("Enabled", enabled);
     sheet.field("Root", detail.root.clone());
     network(detail, &sheet);
     sheet.field("OS", summary.release.os.clone());
     sheet.field("UID Shift", detail.shift.map(|base| base.to_string()));
+    binds(detail, &sheet);
     usage(detail, &sheet);
     if let Some(manager) = &detail.manager {
         units(manager, &sheet);
     }
     tree(detail, &sheet);
     console(detail, screen);
+}
+
+/// What was mounted since the start, a line each.
+fn binds(detail: &Detail, sheet: &Sheet) {
+    for (number, bind) in detail.binds.iter().enumerate() {
+        let name = if number == 0 { "Binds" } else { "" };
+        let (source, target) = (bind.source.escape_debug(), bind.target.escape_debug());
+        let how = if bind.read_only { " (read-only)" } else { "" };
+        sheet.field(name, format!("{source} on {target}{how}"));
+    }
 }
 
 fn tone(state: State) -> Tone {

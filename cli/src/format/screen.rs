@@ -57,6 +57,11 @@ impl Screen {
         }
     }
 
+    /// Whether there are colours.
+    pub fn has_colours(self) -> bool {
+        self.colours
+    }
+
     /// The text in a colour, if there are any.
     pub fn paint(self, tone: Tone, text: impl Display) -> String {
         let code = match tone {

@@ -8,6 +8,8 @@ use nix::sched::CloneFlags;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use super::child::{self, EXECUTE, Ids, STEPS, Script};
+use super::env::{environment, find, text};
+use super::nixos;
 use super::user::User;
 use crate::caps::CapSet;
 use crate::cgroup::Leaf;
@@ -23,10 +25,6 @@ use crate::supervise::{self, Config, ConsoleMode, Payload, Session, Status};
 use crate::sys::clone::{self, Side};
 use crate::sys::exec::CVec;
 
-/// Where a NixOS system keeps its programs, then where others do.
-const PATH: &str = "/run/wrappers/bin:/nix/var/nix/profiles/default/bin:/run/current-system/sw/bin:\
-/nix/var/nix/profiles/system/sw/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
 /// A command to run in a machine.
 #[derive(Clone, Debug, Default)]
 pub struct Command {
@@ -40,6 +38,8 @@ pub struct Command {
     pub user: Option<String>,
     /// It gets a terminal of the machine's, forwarded to the caller's.
     pub terminal: bool,
+    /// Its environment is that of logins, where the machine's system has a script for that.
+    pub login_environment: bool,
 }
 
 /// Runs a command in a machine and returns its exit status; 128 and the signal's number if a
@@ -52,12 +52,12 @@ pub fn exec(dirs: &Dirs, name: &MachineName, command: &Command) -> Result<u8> {
     let cgroups = Arc::new(Cgroups::probe()?);
     let store = Store::new(dirs, cgroups.clone());
     let machine = running(&store, name)?;
-    let (record, leader) = parts(&machine, name)?;
+    let (record, leader) = parts(&store, &machine)?;
     if record.range.is_none() {
         crate::sys::seal::ensure().cannot(|| "go on as a sealed copy of nsrun")?;
     }
-    let script = script(record, &leader, command)?;
-    let cgroup = cgroups.open(record)?.ok_or_else(|| not_running(name))?;
+    let script = script(dirs, (&machine, record), &leader, command)?;
+    let cgroup = cgroups.open(record)?.ok_or_else(|| store.absent(name))?;
     let mut session = Session::open(if command.terminal {
         ConsoleMode::detect()
     } else {
@@ -74,31 +74,38 @@ pub fn exec(dirs: &Dirs, name: &MachineName, command: &Command) -> Result<u8> {
 }
 
 pub(super) fn running(store: &Store, name: &MachineName) -> Result<Machine> {
-    let machine = store.machine(name)?.ok_or_else(|| not_running(name))?;
+    let machine = store.machine(name)?.ok_or_else(|| store.absent(name))?;
     match machine.state()? {
         State::Running | State::Stopping => Ok(machine),
-        _ => Err(not_running(name)),
+        _ => Err(store.absent(name)),
     }
 }
 
-fn parts<'a>(machine: &'a Machine, name: &MachineName) -> Result<(&'a Record, PidFd)> {
-    let record = machine.record().ok_or_else(|| not_running(name))?;
-    let leader = machine.leader()?.ok_or_else(|| not_running(name))?;
+fn parts<'a>(store: &Store, machine: &'a Machine) -> Result<(&'a Record, PidFd)> {
+    let name = machine.name();
+    let record = machine.record().ok_or_else(|| store.absent(name))?;
+    let leader = machine.leader()?.ok_or_else(|| store.absent(name))?;
     Ok((record, leader))
 }
 
-fn not_running(name: &MachineName) -> Error {
-    Error::new(Kind::NotFound, format!("no machine {name} is running"))
-        .hint("`nsrun list` shows those that are")
-}
-
 /// Everything that the joining process needs to know.
-fn script(record: &Record, leader: &PidFd, command: &Command) -> Result<Script> {
+fn script(
+    dirs: &Dirs,
+    (machine, record): (&Machine, &Record),
+    leader: &PidFd,
+    command: &Command,
+) -> Result<Script> {
     let root = ImageRoot::open(format!("/proc/{}/root", leader.pid()).as_ref())?;
     let limits = Limits::of(leader)?;
     let user = command.user.as_deref().map(|user| User::find(&root, user));
     let user = user.transpose()?;
-    let program = find(&root, command)?;
+    let systems = match command.login_environment {
+        true => nixos::environment(dirs, machine.name(), &root, command)?,
+        false => None,
+    };
+    let env = environment(&root, command, user.as_ref(), systems)?;
+    let name = command.words.first().map_or("", String::as_str);
+    let program = find(&root, name, &env)?;
     let words: Result<Vec<CString>> = command.words.iter().map(|word| text(word)).collect();
     let home = user.as_ref().map_or("/root", |user| user.home.as_str());
     let workdir = match command.workdir.as_str() {
@@ -122,7 +129,7 @@ fn script(record: &Record, leader: &PidFd, command: &Command) -> Result<Script> 
         filter: seccomp::payload_filter(Arch::NATIVE, limits.capabilities, &record.restrictions),
         program: text(&program)?,
         argv: CVec::new(words?),
-        env: CVec::new(environment(command, user.as_ref())?),
+        env: CVec::new(env),
     })
 }
 
@@ -152,52 +159,6 @@ impl Limits {
             no_new_privileges: field("NoNewPrivs:") == Some("1"),
         })
     }
-}
-
-/// Resolves a command's name as a shell inside would.
-fn find(root: &ImageRoot, command: &Command) -> Result<String> {
-    let name = command.words.first().map_or("", String::as_str);
-    if name.contains('/') {
-        return Ok(name.to_owned());
-    }
-    PATH.split(':')
-        .map(|dir| format!("{dir}/{name}"))
-        .find(|path| root.file(path).is_ok())
-        .ok_or_else(|| {
-            let name = name.escape_debug();
-            Error::new(
-                Kind::NoCommand,
-                format!("cannot execute '{name}': no such command"),
-            )
-        })
-}
-
-fn environment(command: &Command, user: Option<&User>) -> Result<Vec<CString>> {
-    let term = std::env::var("TERM").unwrap_or_else(|_| "dumb".to_owned());
-    let own = [
-        ("PATH", PATH),
-        ("HOME", user.map_or("/root", |user| &user.home)),
-        ("USER", user.map_or("root", |user| &user.name)),
-        ("LOGNAME", user.map_or("root", |user| &user.name)),
-        ("LANG", "C.UTF-8"),
-        ("container", "systemd-nspawn"),
-        ("TERM", &term),
-    ];
-    let given = |key: &str| command.env.iter().any(|(k, _)| k == key);
-    let own = own.into_iter().filter(|(key, _)| !given(key));
-    let own = own.map(|(key, value)| text(&format!("{key}={value}")));
-    let more = command
-        .env
-        .iter()
-        .map(|(key, value)| text(&format!("{key}={value}")));
-    own.chain(more).collect()
-}
-
-fn text(value: &str) -> Result<CString> {
-    CString::new(value).map_err(|_| {
-        let value = value.escape_debug();
-        Error::new(Kind::Usage, format!("'{value}' contains a NUL byte"))
-    })
 }
 
 /// Makes the process and waits until it is the command.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, Uid};
 
 use super::enter::{Command, exec, running};
+use super::own::nsrun;
 use crate::dirs::Dirs;
 use crate::error::{Context, Error, Kind, Result};
 use crate::machine::Cgroups;
@@ -37,7 +38,7 @@ pub fn login(dirs: &Dirs, name: &MachineName, tell: &mut dyn FnMut(&str)) -> Res
     }
     let store = Store::new(dirs, Arc::new(Cgroups::probe()?));
     let machine = running(&store, name)?;
-    let leader = leader(&machine)?;
+    let leader = leader(&store, &machine)?;
     tell(&format!(
         "connected to a terminal of {name}; ^] three times within a second leaves it"
     ));
@@ -68,11 +69,9 @@ pub fn login(dirs: &Dirs, name: &MachineName, tell: &mut dyn FnMut(&str)) -> Res
     exec(dirs, name, &command)
 }
 
-fn leader(machine: &Machine) -> Result<PidFd> {
-    let name = machine.name();
-    machine
-        .leader()?
-        .ok_or_else(|| Error::new(Kind::NotFound, format!("no machine {name} is running")))
+fn leader(store: &Store, machine: &Machine) -> Result<PidFd> {
+    let leader = machine.leader()?;
+    leader.ok_or_else(|| store.absent(machine.name()))
 }
 
 /// A terminal on which the machine's systemd has started a getty, and the getty's unit; `None` if it
@@ -117,11 +116,7 @@ fn terminal(leader: &PidFd, root: u32) -> rustix::io::Result<(OwnedFd, String)> 
 /// does, since one that has joined a PID namespace cannot leave it.
 fn quietly(dirs: &Dirs, name: &MachineName, words: &[&str]) -> Result<bool> {
     let what = || format!("run {} in machine {name}", words.join(" "));
-    let mut child = std::process::Command::new("/proc/self/exe")
-        .arg("--image-root")
-        .arg(dirs.image_root())
-        .args(dirs.state_root().map(|_| "--state-root"))
-        .args(dirs.state_root())
+    let mut child = nsrun(dirs)
         .args(["exec", name.as_str(), "--"])
         .args(words)
         .stdin(Stdio::null())

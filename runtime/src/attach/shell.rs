@@ -124,5 +124,7 @@ fn plainly(leader: Option<i32>, shell: &Shell) -> Result<Command> {
         workdir: shell.workdir.clone().unwrap_or_default(),
         user: shell.user.clone(),
         terminal: shell.terminal,
+        // A login shell does so itself.
+        login_environment: !shell.words.is_empty(),
     })
 }

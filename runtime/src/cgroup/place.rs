@@ -10,6 +10,8 @@ use super::dir::Dir;
 use super::home::{Home, SLICE};
 use super::host::{Host, Mount, Placement, refused};
 use super::machine::PAYLOAD;
+use super::options::{ScopeOptions, Slice};
+use super::property::Property;
 use super::{transient, tree};
 use crate::error::{Context, Error, Kind, Result};
 use crate::name::MachineName;
@@ -48,27 +50,45 @@ impl Host {
     /// Where the scope of `machine` will be made, so that it can be recorded beforehand.
     ///
     /// # Errors
-    /// As [`Host::placement`].
-    pub fn scope_path(&self, machine: &MachineName) -> Result<PathBuf> {
-        let parent = match self.placement()? {
-            Placement::Top(top) => top.join(SLICE),
-            Placement::Unit(unit) => unit,
-            Placement::Transient(mount) => mount.point.join(SLICE),
+    /// As [`Host::placement`]; [`Kind::HostLacks`] if the host has no slice for it.
+    pub fn scope_path(&self, machine: &MachineName, options: &ScopeOptions) -> Result<PathBuf> {
+        let parent = match (self.placement()?, &options.slice) {
+            (Placement::Transient(mount), slice) => {
+                let slice = slice.clone().unwrap_or_default();
+                mount.point.join(slice.path())
+            }
+            (Placement::Top(top), None) => top.join(SLICE),
+            (Placement::Unit(unit), None) => unit,
+            (Placement::Top(_), Some(slice)) => return Err(no_systemd(slice)),
+            (Placement::Unit(unit), Some(slice)) => return Err(in_a_unit(slice, &unit)),
         };
         Ok(parent.join(scope_name(machine)))
     }
 }
 
+fn no_systemd(slice: &Slice) -> Error {
+    let what = format!("cannot use {slice}: slices are systemd's, which is not this host's init");
+    Error::new(Kind::HostLacks, what).hint("limits are set by --property, on any host")
+}
+
+fn in_a_unit(slice: &Slice, unit: &Path) -> Error {
+    let unit = unit.file_name().unwrap_or_default().display();
+    let what = format!("cannot use {slice}: nsrun is in {unit}, and the machine will be, too");
+    Error::new(Kind::Usage, what).hint(format!("set Slice= of {unit}"))
+}
+
 /// Makes the scope of `machine`.
-pub(super) fn make(machine: &MachineName, host: &Host) -> Result<Made> {
+pub(super) fn make(machine: &MachineName, host: &Host, options: &ScopeOptions) -> Result<Made> {
+    // Refuses what this host has not.
+    host.scope_path(machine, options)?;
     match host.placement()? {
-        Placement::Top(top) => at_top(machine, host, &top),
-        Placement::Unit(unit) => in_unit(machine, host, &unit),
-        Placement::Transient(mount) => by_systemd(machine, &mount),
+        Placement::Top(top) => at_top(machine, host, &top, &options.properties),
+        Placement::Unit(unit) => in_unit(machine, host, &unit, &options.properties),
+        Placement::Transient(mount) => by_systemd(machine, &mount, options),
     }
 }
 
-fn at_top(machine: &MachineName, host: &Host, path: &Path) -> Result<Made> {
+fn at_top(machine: &MachineName, host: &Host, path: &Path, limits: &[Property]) -> Result<Made> {
     let top = open(path)?;
     controllers::enable(&top);
     let (slice, dir) = loop {
@@ -83,10 +103,10 @@ fn at_top(machine: &MachineName, host: &Host, path: &Path) -> Result<Made> {
     let origin = origin(host, &top)?;
     let path = path.join(SLICE).join(scope_name(machine));
     let home = Home::Top { top, slice, origin };
-    finish(dir, path, machine, home)
+    finish(dir, path, machine, home, limits)
 }
 
-fn in_unit(machine: &MachineName, host: &Host, path: &Path) -> Result<Made> {
+fn in_unit(machine: &MachineName, host: &Host, path: &Path, limits: &[Property]) -> Result<Made> {
     let unit = open(path)?;
     let gone = || Error::new(Kind::Failed, format!("unit {} is gone", path.display()));
     let dir = make_scope(&unit, machine)?.ok_or_else(gone)?;
@@ -103,18 +123,19 @@ fn in_unit(machine: &MachineName, host: &Host, path: &Path) -> Result<Made> {
         enabled,
         origin,
     };
-    finish(dir, path, machine, home)
+    finish(dir, path, machine, home, limits)
 }
 
-fn by_systemd(machine: &MachineName, mount: &Mount) -> Result<Made> {
-    let cgroup = transient::start(&scope_name(machine), machine)?;
+fn by_systemd(machine: &MachineName, mount: &Mount, options: &ScopeOptions) -> Result<Made> {
+    let cgroup = transient::start(&scope_name(machine), machine, options)?;
     let path = mount.path_of(&cgroup).ok_or_else(|| {
         let what = format!("systemd's cgroup {} is not mounted", cgroup.display());
         Error::new(Kind::HostLacks, what)
     })?;
     let dir = open(&path)?;
     enter(&dir)?;
-    finish(dir, path, machine, Home::Systemd)
+    // systemd has set the limits, and knows of them.
+    finish(dir, path, machine, Home::Systemd, &[])
 }
 
 fn open(path: &Path) -> Result<Dir> {
@@ -160,8 +181,15 @@ fn clear_leftover(parent: &Dir, machine: &MachineName) -> Result<()> {
     tree::remove(parent, &name, deadline).cannot(|| format!("remove leftover cgroup {name}"))
 }
 
-fn finish(dir: Dir, path: PathBuf, machine: &MachineName, home: Home) -> Result<Made> {
-    let made = limit(&dir).and_then(|()| {
+fn finish(
+    dir: Dir,
+    path: PathBuf,
+    machine: &MachineName,
+    home: Home,
+    limits: &[Property],
+) -> Result<Made> {
+    let limited = limit(&dir).and_then(|()| limits.iter().try_for_each(|one| set(&dir, one)));
+    let made = limited.and_then(|()| {
         controllers::enable(&dir);
         dir.make(PAYLOAD).cannot(|| format!("make {PAYLOAD}"))
     });
@@ -186,6 +214,20 @@ fn limit(dir: &Dir) -> Result<()> {
         dir.write(file, value).cannot(|| format!("set {file}"))?;
     }
     Ok(())
+}
+
+fn set(dir: &Dir, limit: &Property) -> Result<()> {
+    let (name, file) = (limit.name(), limit.file());
+    dir.write(file, &limit.text()).map_err(|error| {
+        let missing = error.kind() == std::io::ErrorKind::NotFound;
+        let error = Error::new(Kind::Failed, format!("cannot set {name}")).because(error);
+        if !missing {
+            return error;
+        }
+        let controller = file.split('.').next().unwrap_or(file);
+        let hint = format!("cgroup version 2 has no controller {controller} on this host");
+        error.kinded(Kind::HostLacks).hint(hint)
+    })
 }
 
 /// Moves this process into the scope's `supervisor`.

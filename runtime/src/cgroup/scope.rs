@@ -11,6 +11,7 @@ use super::dir::Dir;
 use super::home::{Home, SLICE, remove_slice};
 use super::host::{Host, Placement};
 use super::machine::{MachineCgroup, remove_payload};
+use super::options::ScopeOptions;
 use super::{place, tree};
 use crate::error::{Context, Error, Kind, Result};
 use crate::name::MachineName;
@@ -41,10 +42,10 @@ impl Scope {
     ///
     /// # Errors
     /// [`Kind::HostLacks`] if the host has no version 2, or no place for a machine, with
-    /// what to do; [`Kind::Busy`] if the scope has processes already.
-    pub fn create(machine: &MachineName, host: &Host) -> Result<Self> {
-        let made =
-            place::make(machine, host).cannot(|| format!("make a cgroup for machine {machine}"))?;
+    /// what to do, or lacks what the options takes; [`Kind::Busy`] if the scope has processes already.
+    pub fn create(machine: &MachineName, host: &Host, options: &ScopeOptions) -> Result<Self> {
+        let made = place::make(machine, host, options)
+            .cannot(|| format!("make a cgroup for machine {machine}"))?;
         Ok(Self {
             entered: !matches!(made.home, Home::Top { .. }),
             machine: MachineCgroup::new(made.path, made.dir, made.payload),

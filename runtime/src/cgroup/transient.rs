@@ -5,70 +5,44 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use tokio::runtime;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use zbus::zvariant::{OwnedObjectPath, Value};
-use zbus::{Connection, Error as BusError, proxy};
+use zbus::{Connection, Error as BusError};
 
 use super::host::own_cgroup;
+use super::options::ScopeOptions;
+use super::property::Property;
 use crate::error::{Context, Error, Kind, Result};
 use crate::name::MachineName;
+use crate::systemd::{ManagerProxy, TIMEOUT, on_bus};
 
-/// How long systemd may take; it is busy for that long only when it is stuck.
-const TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How long the scope of a machine that has just ended may take to go.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long the scope of a machine that has just ended may take to go: systemd notices it when it
+/// comes to that, which takes seconds on a busy host.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// As in systemd's template for containers.
 const TASKS_MAX: u64 = 16384;
 const STOP_TIMEOUT: Duration = Duration::from_secs(120);
 
-#[proxy(
-    interface = "org.freedesktop.systemd1.Manager",
-    default_service = "org.freedesktop.systemd1",
-    default_path = "/org/freedesktop/systemd1",
-    gen_blocking = false
-)]
-trait Manager {
-    fn subscribe(&self) -> zbus::Result<()>;
-
-    #[allow(clippy::type_complexity)]
-    fn start_transient_unit(
-        &self,
-        name: &str,
-        mode: &str,
-        properties: &[(&str, Value<'_>)],
-        auxiliary: &[(&str, &[(&str, Value<'_>)])],
-    ) -> zbus::Result<OwnedObjectPath>;
-
-    #[zbus(signal)]
-    fn job_removed(&self, id: u32, job: OwnedObjectPath, unit: String, result: String);
-}
-
 /// Has systemd put this process into a new, delegated scope, and tells the scope's cgroup.
-pub(super) fn start(unit: &str, machine: &MachineName) -> Result<PathBuf> {
+pub(super) fn start(unit: &str, machine: &MachineName, options: &ScopeOptions) -> Result<PathBuf> {
     let what = || format!("start scope {unit}");
-    let runtime = runtime::Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .max_blocking_threads(1)
-        .build()
-        .cannot(what)?;
-    let started = runtime.block_on(async { timeout(TIMEOUT, request(unit, machine)).await });
-    match started {
-        Ok(Ok(())) => entered(unit),
-        Ok(Err(error)) => Err(refused(error)).cannot(what),
-        Err(_) => Err(Error::new(Kind::Failed, "systemd does not answer")).cannot(what),
+    match on_bus(TIMEOUT, request(unit, machine, options)).cannot(what)? {
+        Ok(()) => entered(unit),
+        Err(error) => Err(refused(error)).cannot(what),
     }
 }
 
-async fn request(unit: &str, machine: &MachineName) -> std::result::Result<(), BusError> {
+async fn request(
+    unit: &str,
+    machine: &MachineName,
+    options: &ScopeOptions,
+) -> std::result::Result<(), BusError> {
     let bus = Connection::system().await?;
     let systemd = ManagerProxy::new(&bus).await?;
     let mut finished = systemd.receive_job_removed().await?;
     systemd.subscribe().await?;
-    let job = start_when_free(&systemd, unit, machine).await?;
+    let job = start_when_free(&systemd, unit, machine, options).await?;
     while let Some(signal) = finished.next().await {
         let args = signal.args()?;
         if args.job == job {
@@ -85,10 +59,11 @@ async fn start_when_free(
     systemd: &ManagerProxy<'_>,
     unit: &str,
     machine: &MachineName,
+    options: &ScopeOptions,
 ) -> std::result::Result<OwnedObjectPath, BusError> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let properties = properties(machine);
+        let properties = properties(machine, options);
         let started = systemd
             .start_transient_unit(unit, "fail", &properties, &[])
             .await;
@@ -101,17 +76,24 @@ async fn start_when_free(
     }
 }
 
-fn properties(machine: &MachineName) -> [(&'static str, Value<'static>); 7] {
+fn properties(
+    machine: &MachineName,
+    options: &ScopeOptions,
+) -> Vec<(&'static str, Value<'static>)> {
     let stop = u64::try_from(STOP_TIMEOUT.as_micros()).unwrap_or(u64::MAX);
-    [
+    let slice = options.slice.clone().unwrap_or_default();
+    let mut properties = vec![
         ("Description", format!("Container {machine}").into()),
-        ("Slice", "machine.slice".into()),
+        ("Slice", slice.to_string().into()),
         ("Delegate", true.into()),
         ("PIDs", vec![std::process::id()].into()),
         ("CollectMode", "inactive-or-failed".into()),
         ("TasksMax", TASKS_MAX.into()),
         ("TimeoutStopUSec", stop.into()),
-    ]
+    ];
+    // Of two of one name systemd takes the last.
+    properties.extend(options.properties.iter().map(Property::on_bus));
+    properties
 }
 
 const UNIT_EXISTS: &str = "org.freedesktop.systemd1.UnitExists";

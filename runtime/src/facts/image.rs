@@ -110,6 +110,11 @@ impl ImageRoot {
         self.place(path).is_ok()
     }
 
+    /// Whether it is a NixOS system, or one runs in it.
+    pub(crate) fn is_nixos(&self) -> bool {
+        self.has(NIXOS_SYSTEM) || self.has("run/current-system")
+    }
+
     /// Whether a directory is there, not a link to one.
     pub(crate) fn is_directory(&self, name: &str) -> bool {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -172,11 +177,10 @@ impl ImageFacts {
     /// # Errors
     /// [`Kind::NotFound`] without the directory; [`Kind::BadInput`] if its program cannot run.
     pub(crate) fn probe(request: &Request, root: &ImageRoot, zone: Option<&str>) -> Result<Self> {
-        let is_nixos = root.has(NIXOS_SYSTEM);
         let mut facts = Self {
             machine_id: machine_id(root),
             has_os_release: root.has("etc/os-release") || root.has("usr/lib/os-release"),
-            is_nixos,
+            is_nixos: root.is_nixos(),
             is_restricted: root.is_restricted(),
             zone_file: zone.is_some_and(|z| root.has(&format!("etc/{z}"))),
             needs_nesting: matches!(request.mode, Start::Boot { .. }) && has_systemd_247(root),

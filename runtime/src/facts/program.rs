@@ -40,7 +40,7 @@ pub(super) fn command(root: &ImageRoot, command: &[String], facts: &ImageFacts) 
     if name.contains('/') {
         return Some(name.clone());
     }
-    crate::plan::search_path(facts)
+    crate::plan::search_path(facts.is_nixos)
         .split(':')
         .map(|dir| format!("{dir}/{name}"))
         .find(|path| root.file(path).is_ok())

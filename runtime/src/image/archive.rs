@@ -7,7 +7,7 @@ use std::thread;
 use rustix::fs::fstatvfs;
 
 use super::decode::{self, Resources};
-use super::extract::Unpacker;
+use super::extract::{Policy, Unpacker};
 use super::limits::{Budget, Limits};
 use super::pump::connect;
 use super::sniff::{HEAD, sniff};
@@ -50,7 +50,7 @@ impl Job for Archive {
             .spawn(move || decode::run(compression, resources, source, sink))
             .cannot(|| "start the decoder")?;
         let mut reader = Reader::new(pieces);
-        let mut unpacker = Unpacker::new(root, Budget::new(&self.limits, free));
+        let mut unpacker = Unpacker::new(root, Budget::new(&self.limits, free), Policy::default());
         unpacker.unpack(&mut reader, || ticker.tick(meter.read()))?;
         let decoded = reader
             .feed()

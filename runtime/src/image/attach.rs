@@ -12,7 +12,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::acl;
-use super::attributes::{ACL_ACCESS, ACL_DEFAULT, keep};
+use super::attributes::{ACL_ACCESS, ACL_DEFAULT, CAPABILITY, keep};
 use super::report::{WarningKind, Warnings, shown};
 use super::tar::{Entry, Time};
 use crate::error::{Context, Result};
@@ -226,6 +226,13 @@ impl Attributes {
     /// Names and values.
     pub(super) fn list(&self) -> &[(Vec<u8>, Vec<u8>)] {
         &self.0
+    }
+
+    /// Takes file capabilities out; whether there were some.
+    pub(super) fn disarm(&mut self) -> bool {
+        let before = self.0.len();
+        self.0.retain(|(name, _)| name != CAPABILITY);
+        self.0.len() < before
     }
 
     /// Memory taken, in bytes.

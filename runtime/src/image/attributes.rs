@@ -6,7 +6,7 @@ use super::acl;
 pub(super) const ACL_ACCESS: &[u8] = b"system.posix_acl_access";
 pub(super) const ACL_DEFAULT: &[u8] = b"system.posix_acl_default";
 
-const CAPABILITY: &[u8] = b"security.capability";
+pub(super) const CAPABILITY: &[u8] = b"security.capability";
 
 /// Revisions of `vfs_cap_data` in the top byte of its first word, see capabilities(7).
 const REVISION_MASK: u32 = 0xff00_0000;

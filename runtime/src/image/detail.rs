@@ -7,6 +7,7 @@ use super::lookup::{self, Image, ImageKind};
 use super::metadata;
 use super::name::ImageName;
 use crate::dirs::Dirs;
+use crate::enabled;
 use crate::error::Result;
 use crate::facts::ImageRoot;
 use crate::ownership::TreeIds;
@@ -34,6 +35,8 @@ pub struct ImageDetail {
     pub imported: Option<Moment>,
     /// SHA-256 of the archive.
     pub sha256: Option<String>,
+    /// A machine of its name starts when the host boots.
+    pub enabled: bool,
 }
 
 /// Looks at one image.
@@ -42,6 +45,7 @@ pub struct ImageDetail {
 /// [`crate::Kind::NotFound`] if there is none of that name.
 pub fn detail(dirs: &Dirs, name: &ImageName, measure: bool) -> Result<ImageDetail> {
     let image = lookup::find_named(dirs, name.as_str())?;
+    let machine = name.as_str().parse();
     let mut detail = ImageDetail {
         summary: summary(name.clone(), &image, measure)?,
         hostname: None,
@@ -51,6 +55,7 @@ pub fn detail(dirs: &Dirs, name: &ImageName, measure: bool) -> Result<ImageDetai
         source: None,
         imported: None,
         sha256: None,
+        enabled: machine.is_ok_and(|name| enabled::is_enabled(dirs, &name)),
     };
     if image.kind == ImageKind::Directory {
         look_inside(dirs, name, &image, &mut detail)?;

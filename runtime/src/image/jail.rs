@@ -137,7 +137,8 @@ fn lower(resource: Resource, value: u64) -> rustix::io::Result<()> {
     setrlimit(resource, limit)
 }
 
-fn drop_privileges() -> rustix::io::Result<()> {
+/// Keeps what reading and writing trees takes, and nothing else.
+pub(super) fn drop_privileges() -> rustix::io::Result<()> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     set_no_new_privs(true)?;
     clear_ambient_capability_set()?;

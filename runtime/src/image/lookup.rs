@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::dirs::{Dirs, IMAGE_ROOT};
 use crate::error::{Error, Kind, Result};
 use crate::name::MachineName;
+use crate::suggest::nearest;
 
 /// Where machined looks besides [`IMAGE_ROOT`]: before it and after it.
 const BEFORE: [&str; 2] = ["/etc/machines", "/run/machines"];
@@ -108,7 +109,23 @@ pub(super) fn find_named(dirs: &Dirs, name: &str) -> Result<Image> {
     }
     let places: Vec<_> = path.iter().map(|dir| dir.display().to_string()).collect();
     let what = format!("no image {name} in {}", places.join(", "));
-    Err(Error::new(Kind::NotFound, what))
+    let error = Error::new(Kind::NotFound, what);
+    Err(match similar(&path, name) {
+        Some(other) => error.hint(format!("did you mean {other}?")),
+        None => error,
+    })
+}
+
+/// The name of an image that was probably meant by `name`.
+fn similar(path: &[PathBuf], name: &str) -> Option<String> {
+    let entries = path.iter().filter_map(|dir| std::fs::read_dir(dir).ok());
+    let names = entries.flatten().flatten().map(|entry| entry.file_name());
+    let names: Vec<String> = names.filter_map(|name| name.into_string().ok()).collect();
+    let shown = names
+        .iter()
+        .map(|name| name.strip_suffix(".raw").unwrap_or(name));
+    let shown = shown.filter(|name| !name.starts_with('.'));
+    nearest(name, shown).map(str::to_owned)
 }
 
 /// Finds the image `name` in one directory. A directory is preferred, since it is what
@@ -170,6 +187,23 @@ mod tests {
         assert!(error.to_string().contains("a raw disk image"), "{error}");
         fs::create_dir(root.path().join("disk")).unwrap();
         assert!(find_named(&dirs, "disk").unwrap().tree().is_ok());
+    }
+
+    #[test]
+    fn a_misspelt_name_is_answered_with_the_likely_one() {
+        let root = tempfile::tempdir().unwrap();
+        let dirs = Dirs::new(Some(root.path()), None);
+        for name in ["trixie", ".#secret", "other.raw"] {
+            fs::create_dir(root.path().join(name)).unwrap();
+        }
+        let advice = |name| {
+            let error = find_named(&dirs, name).unwrap_err();
+            error.advice().map(str::to_owned)
+        };
+        assert_eq!(advice("trixe").as_deref(), Some("did you mean trixie?"));
+        assert_eq!(advice("ohter").as_deref(), Some("did you mean other?"));
+        assert_eq!(advice("something"), None);
+        assert_eq!(advice("secret"), None);
     }
 
     #[test]

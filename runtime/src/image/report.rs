@@ -48,6 +48,10 @@ pub enum WarningKind {
     MountPoints,
     /// Files of a tree in use that changed or went while they were read.
     Changed,
+    /// Members of owners that there are not.
+    ReplacedOwners,
+    /// Programs that would give privileges to who runs them.
+    Privileges,
 }
 
 impl WarningKind {
@@ -64,6 +68,10 @@ impl WarningKind {
             Self::TrailingBytes => "bytes after the end of the archive were ignored",
             Self::MountPoints => "mount points were left empty",
             Self::Changed => "files changed or vanished while they were read",
+            Self::ReplacedOwners => "files have owners that the machine has not, and are root's",
+            Self::Privileges => {
+                "programs lost their set-user-ID and set-group-ID bits or capabilities"
+            }
         }
     }
 }
@@ -105,6 +113,15 @@ impl Warnings {
     pub(super) fn add(&mut self, kind: WarningKind, count: u64) {
         if count > 0 {
             self.0.entry(kind).or_default().0 += count;
+        }
+    }
+
+    /// Counts what another has counted.
+    pub(super) fn merge(&mut self, others: Vec<Warning>) {
+        for other in others {
+            let (count, first) = self.0.entry(other.kind).or_default();
+            *count += other.count;
+            *first = first.take().or(other.first);
         }
     }
 

@@ -19,6 +19,7 @@ use super::metadata;
 use super::remove::remove_tree;
 use super::root::ImageRoot;
 use crate::dirs::{Dirs, IMAGE_ROOT};
+use crate::enabled;
 use crate::error::{Context, Error, Kind, Result};
 
 /// What machined takes along, and drop-ins of settings.
@@ -107,6 +108,7 @@ impl<'a> Sidecars<'a> {
         for (dir, suffix) in self.places() {
             remove_tree(dir.as_fd(), OsStr::new(&format!("{name}.{suffix}")))?;
         }
+        enabled::remove(self.dirs, name)?;
         metadata::remove(self.dirs, name)
     }
 
@@ -124,6 +126,11 @@ impl<'a> Sidecars<'a> {
                 Ok(()) | Err(Errno::NOENT | Errno::EXIST) => {}
                 Err(error) => return Err(error).cannot(|| format!("rename {from} to {to}")),
             }
+        }
+        match new.parse() {
+            Ok(machine) => enabled::rename(self.dirs, old, &machine)?,
+            // No machine can have that name.
+            Err(_) => enabled::remove(self.dirs, old)?,
         }
         metadata::rename(self.dirs, old, new)
     }

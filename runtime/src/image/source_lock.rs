@@ -19,11 +19,16 @@ impl SourceLock {
     /// Locks the image for reading. One that a machine writes to can be read too, as
     /// machinectl does, at the risk that what is read is of different moments.
     pub(super) fn take(image: &Image, name: &ImageName) -> Result<Self> {
+        Self::take_as(image, name, Mode::Shared)
+    }
+
+    /// The same with a lock of that mode: an exclusive one for who writes.
+    pub(super) fn take_as(image: &Image, name: &ImageName, mode: Mode) -> Result<Self> {
         let dir = image.path.parent().unwrap_or(&image.path);
         let dir = ImageRoot::open_existing(dir)?;
         // A directory that takes no writes gets no lock file either.
         let hidden = dir.and_then(|dir| Hidden::claim(&dir, Work::Marking, name.as_str()).ok());
-        let lock = match ImageLocks::of(&image.path)?.take(Mode::Shared) {
+        let lock = match ImageLocks::of(&image.path)?.take(mode) {
             Ok(lock) => Some(lock),
             Err(error) if error.kind() == Kind::Busy => None,
             Err(error) => return Err(error),

@@ -47,13 +47,16 @@ pub(super) enum Message {
     },
 }
 
-/// The kinds of error that unpacking can end with.
+/// The kinds of error that the work can end with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Failure {
     Failed,
     HostLacks,
     BadInput,
+    NotFound,
+    Busy,
+    Usage,
 }
 
 impl Failure {
@@ -61,6 +64,9 @@ impl Failure {
         match kind {
             Kind::BadInput => Self::BadInput,
             Kind::HostLacks => Self::HostLacks,
+            Kind::NotFound => Self::NotFound,
+            Kind::Busy => Self::Busy,
+            Kind::Usage => Self::Usage,
             _ => Self::Failed,
         }
     }
@@ -83,6 +89,9 @@ pub(super) fn received(kind: Failure, what: &str, hint: Option<&str>) -> Error {
         Failure::Failed => Kind::Failed,
         Failure::HostLacks => Kind::HostLacks,
         Failure::BadInput => Kind::BadInput,
+        Failure::NotFound => Kind::NotFound,
+        Failure::Busy => Kind::Busy,
+        Failure::Usage => Kind::Usage,
     };
     let error = Error::new(kind, printable(what));
     match hint {

@@ -47,11 +47,27 @@ pub(super) struct Ticker<'a> {
     last: Instant,
 }
 
-impl Ticker<'_> {
+impl<'a> Ticker<'a> {
+    /// Reports from now on.
+    pub(super) fn new(sender: &'a Sender) -> Self {
+        Self {
+            sender,
+            last: Instant::now(),
+        }
+    }
+
+    /// Whether it is time for a report.
+    pub(super) fn is_due(&mut self) -> bool {
+        let due = self.last.elapsed() >= TICK;
+        if due {
+            self.last = Instant::now();
+        }
+        due
+    }
+
     /// Reports that so many bytes were read, if it is time to.
     pub(super) fn tick(&mut self, read: u64) {
-        if self.last.elapsed() >= TICK {
-            self.last = Instant::now();
+        if self.is_due() {
             self.sender.send(&Message::Progress(read));
         }
     }
@@ -85,7 +101,7 @@ pub(super) fn run(
             1
         }
     });
-    let child = Child(Some(child.cannot(|| "start the unpacking")?));
+    let child = Child::new(child.cannot(|| "start the unpacking")?);
     drop(sender);
     let outcome = follow(&receiver, &signals, &mut progress)?;
     let status = child.wait()?;
@@ -105,11 +121,7 @@ fn confined(
     keep.extend([sender.as_fd(), staging.lock()]);
     let memory = BASE_MEMORY + job.decoder_memory() + u64::from(threads()) * THREAD_MEMORY;
     let root = jail::enter(staging.dir(), &keep, memory)?;
-    let mut ticker = Ticker {
-        sender,
-        last: Instant::now(),
-    };
-    job.run(root, &mut ticker)
+    job.run(root, &mut Ticker::new(sender))
 }
 
 /// Takes messages until the child has said all; `None` if it did not say how it ended.
@@ -144,10 +156,14 @@ fn died(status: WaitStatus) -> Error {
 }
 
 /// A child that is killed and reaped if nobody waits for it.
-struct Child(Option<Pid>);
+pub(super) struct Child(Option<Pid>);
 
 impl Child {
-    fn wait(mut self) -> Result<WaitStatus> {
+    pub(super) fn new(pid: Pid) -> Self {
+        Self(Some(pid))
+    }
+
+    pub(super) fn wait(mut self) -> Result<WaitStatus> {
         match self.0.take() {
             Some(pid) => waitpid(pid, None).cannot(|| "wait for the unpacking"),
             None => Err(Error::new(
@@ -169,13 +185,13 @@ impl Drop for Child {
 }
 
 /// Signals that ask to stop, held back so that an import they interrupt cleans up.
-struct Signals {
+pub(super) struct Signals {
     before: SigSet,
     fd: SignalFd,
 }
 
 impl Signals {
-    fn hold() -> Result<Self> {
+    pub(super) fn hold() -> Result<Self> {
         let set: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]
             .into_iter()
             .collect();
@@ -192,7 +208,7 @@ impl Signals {
     }
 
     /// Waits until `other` can be read; a signal that comes first is an error.
-    fn wait_for(&self, other: BorrowedFd<'_>) -> Result<()> {
+    pub(super) fn wait_for(&self, other: BorrowedFd<'_>) -> Result<()> {
         loop {
             let mut fds = [
                 PollFd::new(self.fd.as_fd(), PollFlags::POLLIN),

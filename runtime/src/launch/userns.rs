@@ -9,7 +9,7 @@ use crate::sys::clone::{self, Side, flags};
 use crate::sys::ns::{self, Namespace};
 
 /// Makes a namespace that maps the `length` ids from `from` on to those from `to` on.
-pub(super) fn with_map(from: u32, to: u32, length: u32) -> Result<OwnedFd> {
+pub(crate) fn with_map(from: u32, to: u32, length: u32) -> Result<OwnedFd> {
     let line = format!("{from} {to} {length}\n");
     with_maps(&line, &line)
 }

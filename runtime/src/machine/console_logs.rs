@@ -1,14 +1,16 @@
 //! Reading what a machine in the background wrote to its console.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Seek};
+use std::path::Path;
 use std::time::Duration;
 
 use super::control::state;
+use super::printer::Printer;
 use crate::dirs::Dirs;
 use crate::error::{Context, Error, Kind, Result};
 use crate::name::MachineName;
-use crate::supervise::Screen;
+use crate::supervise::{Period, before, times_of, within};
 
 /// How often a log that is followed is looked at. A person does not see the difference.
 const GLANCE: Duration = Duration::from_millis(100);
@@ -22,17 +24,23 @@ pub enum Follow {
     UntilItsEnd,
 }
 
-/// Writes the console's log to standard output, or its last `lines`. What could change the user's
-/// terminal is left out.
+/// Which part of a log is wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct Excerpt {
+    /// So many of the last lines; all if not said.
+    pub lines: Option<usize>,
+    /// What was written then.
+    pub period: Period,
+    /// Whether to go on.
+    pub follow: Follow,
+}
+
+/// Writes the console's log to standard output, or a part of it. What could change the user's
+/// terminal is left out. With a period, what was put aside counts too.
 ///
 /// # Errors
 /// [`Kind::NotFound`] if there is no log of that name; if it cannot be read or written.
-pub fn console_log(
-    dirs: &Dirs,
-    name: &MachineName,
-    lines: Option<usize>,
-    follow: Follow,
-) -> Result<()> {
+pub fn console_log(dirs: &Dirs, name: &MachineName, excerpt: Excerpt) -> Result<()> {
     let path = dirs.console_log(name);
     let what = || format!("read {}", path.display());
     let mut file = match File::open(&path) {
@@ -41,9 +49,13 @@ pub fn console_log(
     };
     let mut content = Vec::new();
     file.read_to_end(&mut content).cannot(what)?;
+    let content = match excerpt.period {
+        period if period.is_all() => content,
+        period => of_period(&path, &content, period).cannot(what)?,
+    };
     let mut printer = Printer::default();
-    let mut wanted = printer.print(last_lines(&content, lines))?;
-    while wanted && follow == Follow::UntilItsEnd {
+    let mut wanted = printer.print(last_lines(&content, excerpt.lines))?;
+    while wanted && excerpt.follow == Follow::UntilItsEnd {
         let running = state(dirs, name)?.is_some();
         let mut more = Vec::new();
         file.read_to_end(&mut more).cannot(what)?;
@@ -62,8 +74,26 @@ pub fn console_log(
     Ok(())
 }
 
+/// What was written within the period to the log at `path`, whose content is known, and before
+/// that to the one that was put aside.
+fn of_period(path: &Path, content: &[u8], period: Period) -> io::Result<Vec<u8>> {
+    let older = before(path);
+    let old_content = or_nothing(std::fs::read(&older))?;
+    let times = |path: &Path| or_nothing(std::fs::read_to_string(times_of(path)));
+    let mut wanted = within(&old_content, &times(&older)?, period).to_vec();
+    wanted.extend(within(content, &times(path)?, period));
+    Ok(wanted)
+}
+
+fn or_nothing<T: Default>(read: io::Result<T>) -> io::Result<T> {
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(T::default()),
+        other => other,
+    }
+}
+
 /// Whether another file has the name of the one that is read.
-fn was_put_aside(file: &mut File, path: &std::path::Path) -> io::Result<bool> {
+fn was_put_aside(file: &mut File, path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
     let (ours, now) = (file.metadata()?, std::fs::metadata(path)?);
     let end = file.stream_position()? >= ours.len();
@@ -90,26 +120,6 @@ fn last_lines(content: &[u8], lines: Option<usize>) -> &[u8] {
         Some(skipped) => {
             let start = ends.nth(skipped).map_or(0, |(at, _)| at + 1);
             content.get(start..).unwrap_or_default()
-        }
-    }
-}
-
-/// Prints for a person: sequences that answer, or change the terminal for good, are dropped.
-#[derive(Default)]
-struct Printer {
-    screen: Screen,
-    clean: Vec<u8>,
-}
-
-impl Printer {
-    /// Whether there may be more: whoever has closed the pipe wants none.
-    fn print(&mut self, bytes: &[u8]) -> Result<bool> {
-        self.clean.clear();
-        self.screen.feed(bytes, &mut self.clean);
-        let mut output = io::stdout().lock();
-        match output.write_all(&self.clean).and_then(|()| output.flush()) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-            written => written.map(|()| true).cannot(|| "write to standard output"),
         }
     }
 }

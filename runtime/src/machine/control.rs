@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use super::host::Cgroups;
 use super::stop::{ask, ended, known};
-use super::view::absent;
 use crate::cgroup::MachineCgroup;
 use crate::dirs::Dirs;
 use crate::error::{Context, Error, Kind, Result};
@@ -41,7 +40,7 @@ impl Found {
         match machine.state()? {
             State::Dead => {
                 store.reconcile(name)?;
-                Err(absent(name))
+                Err(store.absent(name))
             }
             State::Orphaned => {
                 let what = format!("machine {name} has lost its supervisor");
@@ -61,14 +60,16 @@ impl Found {
     }
 
     fn leader(&self) -> Result<PidFd> {
-        self.machine.leader()?.ok_or_else(|| absent(self.name()))
+        self.machine
+            .leader()?
+            .ok_or_else(|| self.store.absent(self.name()))
     }
 
     fn cgroup(&self) -> Result<MachineCgroup> {
         let record = self.machine.record();
-        let record = record.ok_or_else(|| absent(self.name()))?;
+        let record = record.ok_or_else(|| self.store.absent(self.name()))?;
         let cgroup = self.cgroups.open(record)?;
-        cgroup.ok_or_else(|| absent(self.name()))
+        cgroup.ok_or_else(|| self.store.absent(self.name()))
     }
 }
 
@@ -124,7 +125,7 @@ pub fn power_off(dirs: &Dirs, name: &MachineName) -> Result<()> {
     if ask(&found.machine)? {
         return Ok(());
     }
-    Err(absent(name))
+    Err(found.store.absent(name))
 }
 
 /// Asks the machine to reboot, and does not wait for it.

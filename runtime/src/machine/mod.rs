@@ -10,8 +10,11 @@ mod control;
 mod devices;
 mod explain;
 mod host;
+mod journal;
 mod network;
 mod owners;
+mod printer;
+mod register;
 mod restart;
 mod root;
 mod run;
@@ -22,10 +25,11 @@ mod view;
 mod viewers;
 
 pub use self::background::{Started, Until, start_in_background};
-pub use self::console_logs::{Follow, console_log};
+pub use self::console_logs::{Excerpt, Follow, console_log};
 pub use self::control::{Whom, kill, pause, power_off, reboot, resume, state, wait};
 pub use self::explain::{Explanation, explain};
 pub(crate) use self::host::Cgroups;
+pub use self::journal::{Entries, journal};
 pub use self::restart::Restart;
 pub use self::start::{Event, StartOptions, start};
 pub use self::stop::{StopOptions, Stopped, stop};
@@ -33,3 +37,4 @@ pub use self::view::{
     Branch, Detail, Listing, Look, Manager, Process, Release, Summary, Unit, list, status,
 };
 pub use self::viewers::attach;
+pub use crate::supervise::Period;

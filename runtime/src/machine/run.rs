@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::devices;
 use super::network::Link;
+use super::register;
 use super::scratch::Gathered;
 use super::start::Event;
 use crate::cgroup::Scope;
@@ -103,6 +104,8 @@ impl Machine<'_> {
     }
 
     fn supervise(&mut self, launched: Launched, session: &mut Session) -> Result<Outcome> {
+        let interface = self.record.interface.as_deref();
+        let _registered = register::register(&self.plan, launched.pid, interface)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()

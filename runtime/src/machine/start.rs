@@ -8,6 +8,7 @@ use super::background;
 use super::explain::{Prepared, prepare};
 use super::host::Cgroups;
 use super::owners;
+use super::register;
 use super::restart::{Restart, Waits};
 use super::root;
 use super::run::Machine;
@@ -87,6 +88,7 @@ pub fn start(
     } else {
         Session::open(console_mode(&plan))?
     };
+    register::expect(&plan)?;
     let store = Store::new(dirs, cgroups.clone());
     for swept in store.sweep_machines()? {
         if let Err(error) = swept.result {
@@ -168,11 +170,11 @@ fn lock_mode(plan: &Plan) -> Mode {
 }
 
 fn make_scope(plan: &Plan, host: &cgroup::Host, claim: &mut Claim) -> Result<Scope> {
-    let path = host.scope_path(&plan.machine)?;
+    let path = host.scope_path(&plan.machine, &plan.scope)?;
     claim.note(Item::Cgroup {
         path: below_mount(&path, host),
     })?;
-    Scope::create(&plan.machine, host)
+    Scope::create(&plan.machine, host, &plan.scope)
 }
 
 /// A cgroup's path below the root of the hierarchy.

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::host::Cgroups;
-use super::view::absent;
 use crate::dirs::Dirs;
 use crate::error::{Context, Error, Kind, Result};
 use crate::name::MachineName;
@@ -50,7 +49,7 @@ pub fn stop(dirs: &Dirs, name: &MachineName, options: StopOptions) -> Result<Sto
     match machine.state()? {
         State::Dead => {
             store.reconcile(name)?;
-            return Err(absent(name));
+            return Err(store.absent(name));
         }
         State::Orphaned => return store.reconcile(name).map(|_| Stopped::Cleared),
         State::Paused => resume(&machine, &cgroups)?,
@@ -71,7 +70,7 @@ pub fn stop(dirs: &Dirs, name: &MachineName, options: StopOptions) -> Result<Sto
 pub(super) fn known(store: &Store, name: &MachineName) -> Result<Machine> {
     let end = Instant::now() + CLEAR_UP;
     loop {
-        let machine = store.machine(name)?.ok_or_else(|| absent(name))?;
+        let machine = store.machine(name)?.ok_or_else(|| store.absent(name))?;
         if !machine.is_held() || machine.record().is_some() || Instant::now() > end {
             return Ok(machine);
         }

@@ -16,7 +16,8 @@ pub use self::process::{Branch, Process};
 pub use self::release::Release;
 use super::host::Cgroups;
 use crate::dirs::Dirs;
-use crate::error::{Error, Kind, Result};
+use crate::enabled;
+use crate::error::{Error, Result};
 use crate::facts::ImageRoot;
 use crate::name::MachineName;
 use crate::state::{Machine, PidFd, State, Store};
@@ -35,6 +36,8 @@ pub struct Summary {
     pub release: Release,
     /// Its addresses.
     pub addresses: Vec<IpAddr>,
+    /// It starts when the host boots.
+    pub enabled: bool,
 }
 
 /// What was found.
@@ -54,7 +57,7 @@ pub fn list(dirs: &Dirs) -> Result<Listing> {
     let store = Store::new(dirs, Arc::new(Cgroups::probe()?));
     let mut listing = Listing::default();
     for machine in store.list()? {
-        match machine.and_then(|machine| summary(&machine)) {
+        match machine.and_then(|machine| summary(dirs, &machine)) {
             Ok((row, _)) if row.state == State::Dead => {}
             Ok((row, _)) => listing.machines.push(row),
             Err(error) => listing.problems.push(error),
@@ -63,13 +66,8 @@ pub fn list(dirs: &Dirs) -> Result<Listing> {
     Ok(listing)
 }
 
-pub(super) fn absent(name: &MachineName) -> Error {
-    Error::new(Kind::NotFound, format!("no machine {name} is running"))
-        .hint("`nsrun list` shows those that are")
-}
-
 /// The row of a machine, and what was opened for it.
-fn summary(machine: &Machine) -> Result<(Summary, Option<Inside>)> {
+fn summary(dirs: &Dirs, machine: &Machine) -> Result<(Summary, Option<Inside>)> {
     let record = machine.record();
     let leader = machine.leader()?;
     let state = machine.state_by(leader.as_ref())?;
@@ -87,6 +85,7 @@ fn summary(machine: &Machine) -> Result<(Summary, Option<Inside>)> {
         addresses: record
             .map(|record| record.addresses.clone())
             .unwrap_or_default(),
+        enabled: enabled::is_enabled(dirs, machine.name()),
     };
     Ok((summary, inside))
 }

@@ -4,7 +4,6 @@ use std::io;
 use std::sync::Arc;
 
 use super::host::Cgroups;
-use super::view::absent;
 use crate::dirs::Dirs;
 use crate::error::{Context, Error, Kind, Result};
 use crate::name::MachineName;
@@ -23,9 +22,9 @@ pub fn attach(
     tell: &mut dyn FnMut(&str),
 ) -> Result<Left> {
     let store = Store::new(dirs, Arc::new(Cgroups::probe()?));
-    let machine = store.machine(name)?.ok_or_else(|| absent(name))?;
+    let machine = store.machine(name)?.ok_or_else(|| store.absent(name))?;
     if matches!(machine.state()?, State::Dead | State::Orphaned) {
-        return Err(absent(name));
+        return Err(store.absent(name));
     }
     let socket = match connect(&store.directory(name)) {
         Err(rustix::io::Errno::NOENT) => return Err(elsewhere(name)),

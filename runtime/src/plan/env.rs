@@ -10,8 +10,8 @@ const NIXOS_PATH: &str = "/run/wrappers/bin:/nix/var/nix/profiles/default/bin:\
 /run/current-system/sw/bin:/nix/var/nix/profiles/system/sw/bin";
 
 /// Where the payload's commands are searched.
-pub(crate) fn search_path(image: &ImageFacts) -> String {
-    if image.is_nixos {
+pub(crate) fn search_path(is_nixos: bool) -> String {
+    if is_nixos {
         format!("{NIXOS_PATH}:{PATH}")
     } else {
         PATH.to_owned()
@@ -27,7 +27,7 @@ pub(super) fn build(
     uuid: &str,
 ) -> Vec<(String, String)> {
     let mut env = Environment::default();
-    env.set("PATH", &search_path(image));
+    env.set("PATH", &search_path(image.is_nixos));
     env.set("container", manager);
     env.set("TERM", host.terminal.as_deref().unwrap_or("dumb"));
     let account = image.account.as_ref();

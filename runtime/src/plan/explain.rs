@@ -1,7 +1,7 @@
 //! A plan in words, the same for the same request on the same host.
 
 use super::tuning::Tuning;
-use super::{Changes, Console, FileChange, Network, Plan, Shown};
+use super::{Changes, Console, FileChange, Network, Plan, Register, Shown};
 use crate::ownership::Ownership;
 use crate::range::PrivateUsers;
 use crate::seccomp::Restrictions;
@@ -47,6 +47,7 @@ impl Plan {
         lines.extend(pivot.map(|pivot| ("root in the image", pivot.to_string())));
         lines.extend(restrictions(&self.restrictions));
         lines.extend(tuning(&self.tuning));
+        lines.extend(self.place());
         let credentials = self.credentials.iter();
         lines.extend(credentials.map(|one| ("credential", format!("{one:?}"))));
         lines.extend(self.mounts.iter().map(|planned| {
@@ -64,6 +65,23 @@ impl Plan {
             ),
             _ => ("environment", format!("{key}={value}")),
         }));
+        lines
+    }
+
+    fn place(&self) -> Vec<(&'static str, String)> {
+        let slice = self
+            .scope
+            .slice
+            .iter()
+            .map(|slice| ("slice", slice.to_string()));
+        let properties = self.scope.properties.iter();
+        let mut lines: Vec<_> = slice.collect();
+        lines.extend(properties.map(|one| ("property", one.to_string())));
+        match self.register {
+            Register::No => {}
+            Register::Auto => lines.push(("machined", "is told, if there is one".to_owned())),
+            Register::Yes => lines.push(("machined", "is told".to_owned())),
+        }
         lines
     }
 

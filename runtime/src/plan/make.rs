@@ -102,6 +102,8 @@ pub(crate) fn make(
         proc_entries: host.proc_entries.clone(),
         limits,
         tuning: request.tuning.clone(),
+        scope: request.scope.clone(),
+        register: request.register,
         credentials: request.credentials.clone(),
         mounts,
         nodes,

@@ -28,10 +28,11 @@ pub(crate) use self::identity::is_root;
 pub(crate) use self::make::{make, new_id, parse_id};
 use self::mounts::Planned;
 pub use self::pivot::PivotRoot;
-pub use self::request::{Changes, Mode, Request, Volatile};
+pub use self::request::{Changes, Mode, Register, Request, Volatile};
 use self::tuning::Tuning;
 pub(crate) use self::volatile::mounts as all_mounts;
 use crate::caps::CapSet;
+use crate::cgroup::ScopeOptions;
 use crate::facts::{Account, Node};
 use crate::name::MachineName;
 use crate::ownership::Ownership;
@@ -166,6 +167,10 @@ pub struct Plan {
     pub limits: Vec<Limit>,
     /// What else was asked for of its processes.
     pub tuning: Tuning,
+    /// Where its scope is to be, and limits of it.
+    pub scope: ScopeOptions,
+    /// Whether machined is told of it.
+    pub register: Register,
     /// Secrets for the payload.
     pub credentials: Vec<Credential>,
     /// Mounts that were asked for, each after those that it lies in.

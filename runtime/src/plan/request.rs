@@ -10,6 +10,7 @@ use super::mounts::Mount;
 use super::pivot::PivotRoot;
 use super::tuning::Tuning;
 use crate::caps::CapSet;
+use crate::cgroup::ScopeOptions;
 use crate::name::MachineName;
 use crate::ownership::Ownership;
 use crate::range::PrivateUsers;
@@ -58,6 +59,18 @@ pub enum Volatile {
     State,
     /// All of it, with changes in memory.
     Overlay,
+}
+
+/// Whether machined is told of a machine, as nspawn's `--register=` has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Register {
+    /// It is not.
+    #[default]
+    No,
+    /// It is, if there is one.
+    Auto,
+    /// It is, or the machine does not start.
+    Yes,
 }
 
 /// A launch as asked for.
@@ -115,6 +128,10 @@ pub struct Request {
     pub timezone: Timezone,
     /// How processes run.
     pub tuning: Tuning,
+    /// Where the machine's scope is to be, and limits of it.
+    pub scope: ScopeOptions,
+    /// Whether machined is told of the machine.
+    pub register: Register,
     /// Secrets for the payload.
     pub credentials: Vec<Credential>,
     /// More mounts, in any order.
@@ -159,6 +176,8 @@ impl Request {
             resolv_conf: ResolvConf::default(),
             timezone: Timezone::default(),
             tuning: Tuning::default(),
+            scope: ScopeOptions::default(),
+            register: Register::default(),
             credentials: Vec::new(),
             mounts: Vec::new(),
             console: None,

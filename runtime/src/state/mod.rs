@@ -5,6 +5,7 @@
 //! the lock are a convenience for people and a list of what to take away again; whatever
 //! they claim is checked before it is acted on. `docs/state-format.md` describes them.
 
+mod binds;
 mod claim;
 mod cleanup;
 mod dir;
@@ -19,6 +20,7 @@ mod store;
 mod tests;
 mod turn;
 
+pub use binds::Bind;
 pub use claim::Claim;
 pub use host::Host;
 pub use machine::{Machine, State};

@@ -17,6 +17,7 @@ use super::{Claim, DEAD, LOCK, MACHINES, Machine, RECORD, RESIDUE, TAG, Turn, re
 use crate::dirs::Dirs;
 use crate::error::{Context, Error, Kind, Result};
 use crate::name::MachineName;
+use crate::suggest::nearest;
 use crate::sys::ofd::{Mode, OfdLock, is_held};
 
 /// The lock's file is readable for its owner only: whoever can open it can lock it.
@@ -132,6 +133,21 @@ impl Store {
         machines.map_or(Ok(None), |machines| self.look(&machines, name))
     }
 
+    /// The error that no machine `name` runs, with the one that was probably meant.
+    #[must_use]
+    pub fn absent(&self, name: &MachineName) -> Error {
+        let machines = self.list().unwrap_or_default();
+        let names: Vec<MachineName> = machines
+            .iter()
+            .filter_map(|machine| Some(machine.as_ref().ok()?.name().clone()))
+            .collect();
+        let hint = match nearest(name.as_str(), names.iter().map(MachineName::as_str)) {
+            Some(other) if other != name.as_str() => format!("did you mean {other}?"),
+            _ => "`nsrun list` shows those that are".to_owned(),
+        };
+        Error::new(Kind::NotFound, format!("no machine {name} is running")).hint(hint)
+    }
+
     fn look(&self, machines: &Dir, name: &MachineName) -> Result<Option<Machine>> {
         let Some(dir) = machines.open(name.as_str())? else {
             return Ok(None);
@@ -174,10 +190,7 @@ impl Store {
     /// # Errors
     /// The first step's that failed, after all others were tried.
     pub fn reconcile(&self, name: &MachineName) -> Result<Outcome> {
-        let Some(dir) = self
-            .machines()?
-            .map_or(Ok(None), |m| m.open(name.as_str()))?
-        else {
+        let Some(dir) = self.machine_dir(name)? else {
             return Ok(Outcome::Absent);
         };
         match self.try_lock(name, &dir)? {
@@ -274,6 +287,12 @@ impl Store {
     /// Where the machine of that name has its files.
     pub(crate) fn directory(&self, name: &MachineName) -> PathBuf {
         self.run.join(MACHINES).join(name.as_str())
+    }
+
+    /// The same, opened; `None` if there is none.
+    pub(super) fn machine_dir(&self, name: &MachineName) -> Result<Option<Dir>> {
+        self.machines()?
+            .map_or(Ok(None), |machines| machines.open(name.as_str()))
     }
 
     fn machines(&self) -> Result<Option<Dir>> {

@@ -1,12 +1,14 @@
-//! The last of what a machine wrote to its console, on disk.
+//! The last of what a machine wrote to its console, on disk, and when it did.
 
-use std::fs::{DirBuilder, File, rename};
-use std::io::Write;
+use std::fs::{DirBuilder, File, remove_file, rename};
+use std::io::{ErrorKind, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use super::console_times::{Writer, times_of};
 use crate::error::{Context, Result};
+use crate::state::Since;
 
 /// The log and the one before it together have up to twice that.
 const LIMIT: u64 = 1 << 20;
@@ -16,6 +18,7 @@ const LIMIT: u64 = 1 << 20;
 pub(crate) struct ConsoleLog {
     path: PathBuf,
     file: Option<File>,
+    times: Option<Writer>,
     length: u64,
 }
 
@@ -30,6 +33,7 @@ impl ConsoleLog {
         let mut log = Self {
             path: path.to_owned(),
             file: None,
+            times: None,
             length: 0,
         };
         log.begin()
@@ -43,6 +47,9 @@ impl ConsoleLog {
         if self.length + length > LIMIT && self.begin().is_err() {
             return;
         }
+        if let Some(times) = &mut self.times {
+            times.note(self.length, Since::now().realtime_us);
+        }
         self.length += length;
         if let Some(file) = &mut self.file {
             let _ = file.write_all(bytes);
@@ -54,16 +61,26 @@ impl ConsoleLog {
         self.file.as_ref().map(AsFd::as_fd)
     }
 
+    /// The times of the older log go first and those of the newer one come last, so that at no
+    /// moment a log has another's beside it.
     fn begin(&mut self) -> std::io::Result<()> {
-        match rename(&self.path, before(&self.path)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        let older = before(&self.path);
+        missing_is_fine(remove_file(times_of(&older)))?;
+        missing_is_fine(rename(&self.path, &older))?;
+        missing_is_fine(rename(times_of(&self.path), times_of(&older)))?;
         let mut options = File::options();
         options.append(true).create_new(true).mode(0o600);
         self.file = Some(options.open(&self.path)?);
+        self.times = options.open(times_of(&self.path)).map(Writer::new).ok();
         self.length = 0;
         Ok(())
+    }
+}
+
+fn missing_is_fine(result: std::io::Result<()>) -> std::io::Result<()> {
+    match result {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        other => other,
     }
 }
 
@@ -94,12 +111,17 @@ mod tests {
     }
 
     #[test]
-    fn the_log_of_the_run_before_is_kept() {
+    fn the_log_of_the_run_before_is_kept_with_its_times() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("web.log");
         ConsoleLog::open(&path).unwrap().write(b"one");
-        ConsoleLog::open(&path).unwrap().write(b"two");
+        let times = fs::read(times_of(&path)).unwrap();
+        assert!(times.starts_with(b"0 "), "{times:?}");
+        let mut log = ConsoleLog::open(&path).unwrap();
+        assert!(fs::read(times_of(&path)).unwrap().is_empty());
+        log.write(b"two");
         assert_eq!(fs::read(before(&path)).unwrap(), b"one");
+        assert_eq!(fs::read(times_of(&before(&path))).unwrap(), times);
         assert_eq!(fs::read(&path).unwrap(), b"two");
     }
 }

@@ -5,6 +5,7 @@
 
 mod console;
 mod console_log;
+mod console_times;
 mod driver;
 mod flow;
 mod hub;
@@ -26,6 +27,9 @@ mod viewer;
 
 use std::os::fd::{AsFd, OwnedFd};
 
+pub(crate) use console_log::before;
+pub use console_times::Period;
+pub(crate) use console_times::{times_of, within};
 pub use flow::Stalled;
 pub use hub::Hub;
 pub(crate) use hub::{SOCKET, connect};

@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use super::scratch::{Process, name, own_path, soon};
 use super::scratch_or_skip;
-use crate::cgroup::{Host, Layout, MachineCgroup, Placement, Scope, controllers, sweep, sweep_own};
+use crate::cgroup::{
+    Host, Layout, MachineCgroup, Placement, Scope, ScopeOptions, controllers, sweep, sweep_own,
+};
 use crate::error::Kind;
 
 #[test]
@@ -14,7 +16,10 @@ fn a_scope_has_an_empty_payload_within_limits() {
     let scope = scratch.scope("web");
     let expected = scratch.path().join("machine.slice/nsrun-web.scope");
     assert_eq!(scope.path(), expected);
-    let foretold = scratch.host("/").scope_path(&name("web")).unwrap();
+    let foretold = scratch
+        .host("/")
+        .scope_path(&name("web"), &ScopeOptions::default())
+        .unwrap();
     assert_eq!(foretold, expected);
     assert!(!scope.populated().unwrap());
     assert!(scope.processes().unwrap().is_empty());
@@ -70,7 +75,12 @@ fn the_supervisor_moves_in_and_goes_home() {
     let scratch = scratch_or_skip!();
     let home = scratch.dir().make("home").unwrap();
     home.write("cgroup.procs", "0").unwrap();
-    let mut scope = Scope::create(&name("web"), &scratch.host("/home")).unwrap();
+    let mut scope = Scope::create(
+        &name("web"),
+        &scratch.host("/home"),
+        &ScopeOptions::default(),
+    )
+    .unwrap();
     assert_eq!(own_path(), scratch.path().join("home"));
     scope.enter_supervisor().unwrap();
     scope.enter_supervisor().unwrap();
@@ -85,7 +95,12 @@ fn a_supervisor_whose_home_is_gone_goes_to_the_top() {
     let scratch = scratch_or_skip!();
     let home = scratch.dir().make("home").unwrap();
     home.write("cgroup.procs", "0").unwrap();
-    let mut scope = Scope::create(&name("web"), &scratch.host("/home")).unwrap();
+    let mut scope = Scope::create(
+        &name("web"),
+        &scratch.host("/home"),
+        &ScopeOptions::default(),
+    )
+    .unwrap();
     scope.enter_supervisor().unwrap();
     scratch.dir().remove("home").unwrap();
     // Only the real top takes processes while it offers controllers.
@@ -111,7 +126,7 @@ fn in_a_delegated_unit_the_scope_is_below_it_and_the_supervisor_returns() {
         ..scratch.host("/web.service")
     };
     assert!(matches!(host.placement().unwrap(), Placement::Unit(_)));
-    let scope = Scope::create(&name("web"), &host).unwrap();
+    let scope = Scope::create(&name("web"), &host, &ScopeOptions::default()).unwrap();
     let expected = scratch.path().join("web.service/nsrun-web.scope");
     assert_eq!(scope.path(), expected);
     assert_eq!(own_path(), expected.join("supervisor"));
@@ -130,7 +145,8 @@ fn what_a_killed_supervisor_left_is_replaced_unless_it_lives() {
 
     let scope = scratch.scope("web");
     let process = Process::asleep(&scope);
-    let error = Scope::create(&name("web"), &scratch.host("/")).unwrap_err();
+    let error =
+        Scope::create(&name("web"), &scratch.host("/"), &ScopeOptions::default()).unwrap_err();
     assert_eq!(error.kind(), Kind::Busy);
     assert!(
         error.advice().is_some_and(|hint| hint == "nsrun stop web"),

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::cgroup::dir::Dir;
-use crate::cgroup::{Host, Layout, MachineCgroup, Mount, Scope, tree};
+use crate::cgroup::{Host, Layout, MachineCgroup, Mount, Scope, ScopeOptions, tree};
 use crate::name::MachineName;
 
 /// Tests move their process between cgroups, so one at a time.
@@ -63,7 +63,7 @@ impl Scratch {
     }
 
     pub(super) fn scope(&self, machine: &str) -> Scope {
-        Scope::create(&name(machine), &self.host("/")).unwrap()
+        Scope::create(&name(machine), &self.host("/"), &ScopeOptions::default()).unwrap()
     }
 
     /// The names of the cgroups below.

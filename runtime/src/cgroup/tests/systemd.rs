@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use super::scratch::{Process, name, own_path, soon};
-use crate::cgroup::{Host, Placement, Scope, Stats};
+use crate::cgroup::{Host, Placement, Scope, ScopeOptions, Stats};
 use crate::device_policy::DevicePolicy;
 
 fn threads() -> String {
@@ -31,8 +31,10 @@ fn a_machine_is_within_a_unit_with_controllers_and_limits() {
     }
     let before = (threads(), own_path(), unit());
     let machine = format!("unit-test-{}", std::process::id());
-    let foretold = host.scope_path(&name(&machine)).unwrap();
-    let scope = Scope::create(&name(&machine), &host).unwrap();
+    let foretold = host
+        .scope_path(&name(&machine), &ScopeOptions::default())
+        .unwrap();
+    let scope = Scope::create(&name(&machine), &host, &ScopeOptions::default()).unwrap();
     assert_eq!(scope.path(), foretold);
     assert_eq!(threads(), before.0);
     assert_eq!(own_path(), scope.path().join("supervisor"));

@@ -6,6 +6,8 @@ mod entry;
 mod output;
 mod tree;
 
+pub(super) use self::tree::Exporter;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +15,6 @@ use rustix::fs::{Mode, OFlags, fstat, open};
 
 use self::compress::Encoder;
 use self::output::Output;
-use self::tree::Exporter;
 use super::archive::hexadecimal;
 use super::import::Progress;
 use super::lookup;

@@ -16,7 +16,7 @@ use tar::Builder;
 
 use super::data::{Map, Runs};
 use super::entry::Member;
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::image::attach::Attributes;
 use crate::image::import::Progress;
 use crate::image::report::{Counts, Warning, WarningKind, Warnings, shown};
@@ -27,8 +27,12 @@ use crate::ownership::Inside;
 type Path = Vec<u8>;
 
 /// A tree being written.
-pub(super) struct Exporter<W: Write> {
+pub(in crate::image) struct Exporter<W: Write> {
     tree: Tree,
+    /// What the top is called in the archive; nothing for `./`.
+    called: Path,
+    /// Names that begin with this are passed over.
+    passed_over: Option<&'static [u8]>,
     builder: Builder<W>,
     inside: Inside,
     /// What is left to do, the next at the end.
@@ -40,9 +44,11 @@ pub(super) struct Exporter<W: Write> {
 }
 
 impl<W: Write> Exporter<W> {
-    pub(super) fn new(top: OwnedFd, to: W, inside: Inside) -> Self {
+    pub(in crate::image) fn new(top: OwnedFd, to: W, inside: Inside) -> Self {
         Self {
             tree: Tree::new(top),
+            called: Vec::new(),
+            passed_over: None,
             builder: Builder::new(to),
             inside,
             waiting: vec![Vec::new()],
@@ -52,8 +58,54 @@ impl<W: Write> Exporter<W> {
         }
     }
 
+    /// Calls the top by a name, and passes over names in the tree that begin so.
+    pub(in crate::image) fn calling(mut self, called: &[u8], passed_over: &'static [u8]) -> Self {
+        called.clone_into(&mut self.called);
+        self.passed_over = Some(passed_over);
+        self
+    }
+
+    /// Writes the top, which is no directory, as the only member. `opened` is there to read a
+    /// regular file by.
+    pub(in crate::image) fn single(
+        &mut self,
+        top: &OwnedFd,
+        opened: Option<OwnedFd>,
+    ) -> Result<()> {
+        let (path, what) = (Vec::new(), || "read it");
+        let stat = fstat(top).cannot(what)?;
+        let written = match (FileType::from_raw_mode(stat.st_mode), opened) {
+            (FileType::RegularFile, Some(opened)) => {
+                self.regular(&path, &File::from(opened), &stat)
+            }
+            (FileType::Symlink, _) => {
+                let target = readlinkat(top, c"", Vec::new()).cannot(what)?;
+                self.simple(&path, &stat, Some(&target))
+            }
+            (FileType::Socket, _) => {
+                self.warnings.member(WarningKind::Sockets, &self.called);
+                Ok(())
+            }
+            _ => self.simple(&path, &stat, None),
+        };
+        match written {
+            Ok(()) => Ok(()),
+            Err(Stop::Vanished) => Err(Error::new(Kind::Failed, "it changed meanwhile")),
+            Err(Stop::Failed(error)) => Err(error),
+        }
+    }
+
+    /// What the archive calls the path.
+    fn named(&self, path: &[u8]) -> Path {
+        match (self.called.is_empty(), path.is_empty()) {
+            (true, _) => path.to_vec(),
+            (false, true) => self.called.clone(),
+            (false, false) => [&self.called, &b"/"[..], path].concat(),
+        }
+    }
+
     /// Writes all members.
-    pub(super) fn run(&mut self, progress: &mut dyn Progress) -> Result<()> {
+    pub(in crate::image) fn run(&mut self, progress: &mut dyn Progress) -> Result<()> {
         while let Some(path) = self.waiting.pop() {
             let done = match self.member(&path) {
                 // Somebody who uses the tree has removed it.
@@ -71,7 +123,7 @@ impl<W: Write> Exporter<W> {
     }
 
     /// Ends the archive.
-    pub(super) fn finish(self) -> Result<(W, Counts, Vec<Warning>)> {
+    pub(in crate::image) fn finish(self) -> Result<(W, Counts, Vec<Warning>)> {
         let writer = self.builder.into_inner();
         let writer = writer.cannot(|| "write the archive's end")?;
         Ok((writer, self.counts, self.warnings.into_list()))
@@ -109,10 +161,10 @@ impl<W: Write> Exporter<W> {
 
     /// What cannot be opened, or has nothing in it.
     fn simple(&mut self, path: &Path, stat: &Stat, target: Option<&CStr>) -> Result<(), Stop> {
-        let first = self.remember(path, stat);
+        let first = self.remember(path, stat).map(|first| self.named(&first));
         let target = first.as_deref().or(target.map(CStr::to_bytes));
         let member = Member {
-            path,
+            path: &self.named(path),
             stat,
             target,
             is_hard_link: first.is_some(),
@@ -135,7 +187,7 @@ impl<W: Write> Exporter<W> {
         let attributes = Attributes::read(opened.as_fd(), path, &mut self.warnings)?;
         let stat = fstat(&opened)?;
         let member = Member {
-            path,
+            path: &self.named(path),
             stat: &stat,
             target: None,
             is_hard_link: false,
@@ -145,7 +197,10 @@ impl<W: Write> Exporter<W> {
         let lost = member.append(&mut self.builder, &self.inside, &mut io::empty())?;
         self.warnings.add(WarningKind::Attributes, lost);
         self.counts.directories += u64::from(!path.is_empty());
-        let names = sorted(opened)?;
+        let mut names = sorted(opened)?;
+        if let Some(begin) = self.passed_over {
+            names.retain(|name| !name.to_bytes().starts_with(begin));
+        }
         let below = names.into_iter().rev().map(|name| join(path, &name));
         self.waiting.extend(below);
         Ok(())
@@ -163,25 +218,30 @@ impl<W: Write> Exporter<W> {
             }
             opened => File::from(opened?),
         };
-        let now = fstat(&opened)?;
+        self.regular(path, &opened, stat)
+    }
+
+    /// Writes an open file, if it is the one that was looked at.
+    fn regular(&mut self, path: &Path, opened: &File, stat: &Stat) -> Result<(), Stop> {
+        let now = fstat(opened)?;
         if (now.st_dev, now.st_ino) != (stat.st_dev, stat.st_ino) {
             return Err(Stop::Vanished);
         }
         self.remember(path, &now);
         let attributes = Attributes::read(opened.as_fd(), path, &mut self.warnings)?;
-        let map = Map::of(&opened, u64::try_from(now.st_size).unwrap_or_default())?;
+        let map = Map::of(opened, u64::try_from(now.st_size).unwrap_or_default())?;
         let member = Member {
-            path,
+            path: &self.named(path),
             stat: &now,
             target: None,
             is_hard_link: false,
             attributes: attributes.list(),
             map: Some(&map),
         };
-        let mut runs = Runs::new(&opened, &map);
+        let mut runs = Runs::new(opened, &map);
         let lost = member.append(&mut self.builder, &self.inside, &mut runs)?;
         self.warnings.add(WarningKind::Attributes, lost);
-        if runs.was_cut || changed(&now, &fstat(&opened)?) {
+        if runs.was_cut || changed(&now, &fstat(opened)?) {
             self.warnings.member(WarningKind::Changed, path);
         }
         self.counts.files += 1;
@@ -210,7 +270,7 @@ impl<W: Write> Exporter<W> {
 enum Stop {
     /// It is not there any more.
     Vanished,
-    Failed(crate::Error),
+    Failed(Error),
 }
 
 impl From<Errno> for Stop {

@@ -2,6 +2,7 @@
 
 mod directories;
 mod place;
+mod policy;
 
 use std::os::fd::OwnedFd;
 
@@ -13,6 +14,7 @@ use super::tree::Tree;
 use crate::error::{Error, Kind, Result};
 use directories::Directories;
 use place::refusal;
+pub(super) use policy::Policy;
 
 /// Unpacks members one by one.
 #[derive(Debug)]
@@ -20,14 +22,16 @@ pub(super) struct Unpacker {
     tree: Tree,
     directories: Directories,
     budget: Budget,
+    policy: Policy,
     counts: Counts,
     warnings: Warnings,
 }
 
 impl Unpacker {
     /// Will unpack into the empty directory `root`. The process's umask must be 0.
-    pub(super) fn new(root: OwnedFd, budget: Budget) -> Self {
+    pub(super) fn new(root: OwnedFd, budget: Budget, policy: Policy) -> Self {
         Self {
+            policy,
             tree: Tree::new(root),
             directories: Directories::new(),
             budget,
@@ -85,7 +89,8 @@ impl Unpacker {
         if entry.kind == EntryKind::HardLink {
             return self.hard_link(&path, &entry.link);
         }
-        let looks = Looks::of(entry, &mut self.warnings);
+        let mut looks = Looks::of(entry, &mut self.warnings);
+        self.policy.apply(entry, &mut looks, &mut self.warnings);
         match entry.kind {
             EntryKind::File => self.file(&path, entry, &looks, reader),
             EntryKind::Directory => self.directory(&path, looks),

@@ -15,11 +15,19 @@ use crate::plan::mounts::{Ids, Mount, Planned, Shape, Source, What};
 use crate::range::Range;
 
 /// Trees that the parent makes, in the order of their numbers.
-pub(super) fn trees(plan: &Plan, range: Option<Range>, tree: IdMap) -> Result<Vec<TreeOp>> {
+///
+/// With `no_devices` the nodes in directories are dead; one that was asked for by its own name is
+/// meant to be used.
+pub(in crate::launch) fn trees(
+    mounts: &[Planned],
+    no_devices: bool,
+    range: Option<Range>,
+    tree: IdMap,
+) -> Result<Vec<TreeOp>> {
     let shifts = Shifts { range, tree };
     let mut next = 0;
     let mut ops = Vec::new();
-    for Planned { mount, shape } in &plan.mounts {
+    for Planned { mount, shape } in mounts {
         let first = next;
         next += mount.what.sources().len();
         if !is_parents(mount) {
@@ -46,11 +54,7 @@ pub(super) fn trees(plan: &Plan, range: Option<Range>, tree: IdMap) -> Result<Ve
         };
         ops.push(TreeOp {
             content,
-            // A node that was asked for by its own name is meant to be used.
-            attributes: attributes(
-                mount.read_only,
-                plan.no_devices && *shape == Shape::Directory,
-            ),
+            attributes: attributes(mount.read_only, no_devices && *shape == Shape::Directory),
             target,
         });
     }
@@ -307,7 +311,7 @@ fn path(mount: &Mount) -> Result<CString> {
 }
 
 /// `/a/b` as `a` and `a/b`.
-fn components(path: &str) -> Result<Vec<Component>> {
+pub(in crate::launch) fn components(path: &str) -> Result<Vec<Component>> {
     let path = path.trim_start_matches('/');
     let ends = path
         .match_indices('/')

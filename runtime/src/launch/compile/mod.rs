@@ -7,7 +7,7 @@
 
 mod api;
 mod builder;
-mod custom;
+pub(super) mod custom;
 mod dev;
 mod run;
 mod start;
@@ -133,7 +133,7 @@ fn image_file(b: &mut Builder, path: &CStr, change: &FileChange) -> Result<()> {
 }
 
 fn parent(plan: &Plan, range: Option<Range>, map: IdMap) -> Result<Vec<ParentOp>> {
-    let trees = custom::trees(plan, range, map)?;
+    let trees = custom::trees(&plan.mounts, plan.no_devices, range, map)?;
     let mut ops: Vec<ParentOp> = trees.into_iter().map(ParentOp::Tree).collect();
     if let Some(path) = &plan.network_namespace {
         let path = path.as_os_str().as_bytes();

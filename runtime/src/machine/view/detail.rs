@@ -7,16 +7,17 @@ use serde::Serialize;
 
 use super::console;
 use super::text::escaped;
-use super::{Branch, Inside, Process, Summary, absent, summary};
+use super::{Branch, Inside, Process, Summary, summary};
 use crate::attach;
 use crate::cgroup::Stats;
 use crate::dirs::Dirs;
 use crate::error::Result;
 use crate::machine::host::Cgroups;
+use crate::machine::register;
 use crate::name::MachineName;
 use crate::plan::parse_id;
 use crate::range::Range;
-use crate::state::{Machine, Record, State, Store};
+use crate::state::{Bind, Machine, Record, State, Store};
 use crate::supervise::SOCKET;
 use crate::virtual_file;
 
@@ -55,7 +56,7 @@ pub struct Detail {
     /// The host's end of its link.
     pub interface: Option<String>,
     /// The number of that link.
-    pub interface_index: Option<u32>,
+    pub interface_index: Option<i32>,
     /// The id on the host that its root has.
     pub shift: Option<u32>,
     /// How many ids it has from there on.
@@ -74,6 +75,8 @@ pub struct Detail {
     pub manager: Option<Manager>,
     /// The last lines of its console, if it runs in the background.
     pub console: Vec<String>,
+    /// What `bind` has mounted into it since it was started.
+    pub binds: Vec<Bind>,
 }
 
 /// A unit by the names in a cgroup's path.
@@ -112,10 +115,10 @@ pub struct Look {
 pub fn status(dirs: &Dirs, name: &MachineName, look: Look) -> Result<Detail> {
     let cgroups = Arc::new(Cgroups::probe()?);
     let store = Store::new(dirs, cgroups.clone());
-    let machine = store.machine(name)?.ok_or_else(|| absent(name))?;
-    let (summary, inside) = summary(&machine)?;
+    let machine = store.machine(name)?.ok_or_else(|| store.absent(name))?;
+    let (summary, inside) = summary(dirs, &machine)?;
     if summary.state == State::Dead {
-        return Err(absent(name));
+        return Err(store.absent(name));
     }
     let mut detail = recorded(&machine, summary)?;
     if let Some(record) = machine.record() {
@@ -124,6 +127,9 @@ pub fn status(dirs: &Dirs, name: &MachineName, look: Look) -> Result<Detail> {
     if let Some(inside) = &inside {
         detail.leader = Process::look(inside.leader.pid());
         detail.id = machine_id(inside);
+        if let Some(identity) = machine.record().and_then(|record| record.leader) {
+            detail.binds = store.binds(name, &identity)?;
+        }
         if look.manager && detail.summary.state == State::Running {
             detail.manager = manager(inside, detail.shift.is_some());
         }
@@ -155,7 +161,7 @@ fn recorded(machine: &Machine, summary: Summary) -> Result<Detail> {
         network: record
             .map(|record| record.network.clone())
             .unwrap_or_default(),
-        interface_index: interface.as_deref().and_then(index),
+        interface_index: interface.as_deref().and_then(register::index),
         interface,
         shift: range.map(Range::base),
         ids: range.map(Range::len),
@@ -166,6 +172,7 @@ fn recorded(machine: &Machine, summary: Summary) -> Result<Detail> {
         processes: Vec::new(),
         manager: None,
         console: Vec::new(),
+        binds: Vec::new(),
     })
 }
 
@@ -209,13 +216,6 @@ fn given_id(leader: i32) -> Option<[u8; 16]> {
     let mut variables = environment.split(|&byte| byte == 0);
     let id = variables.find_map(|variable| variable.strip_prefix(b"container_uuid="))?;
     parse_id(std::str::from_utf8(id).ok()?)
-}
-
-fn index(interface: &str) -> Option<u32> {
-    use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice, socket_with};
-    let (family, kind) = (AddressFamily::UNIX, SocketType::DGRAM);
-    let socket = socket_with(family, kind, SocketFlags::CLOEXEC, None).ok()?;
-    netdevice::name_to_index(socket, interface).ok()
 }
 
 /// The outermost unit that is no slice.

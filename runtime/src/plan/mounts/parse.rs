@@ -1,6 +1,6 @@
 //! The values of `--bind=`, `--tmpfs=`, `--overlay=` and `--inaccessible=`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Ids, Mount, Source, What, fields, inside};
 use crate::error::{Error, Kind, Result};
@@ -38,6 +38,39 @@ impl Mount {
             target,
             read_only,
             what,
+            spelling,
+        })
+    }
+
+    /// A bind of what the host has at `source`, an absolute path, at the same path or at `target`.
+    /// Its files belong to the users of the same numbers, unless `options` say otherwise.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] for a path or option that is none.
+    pub fn live(
+        source: &Path,
+        target: Option<&str>,
+        read_only: bool,
+        options: &str,
+    ) -> Result<Self> {
+        let shown = source.to_string_lossy().escape_debug().to_string();
+        let target = match target {
+            Some(target) => inside(target)?,
+            None => inside(source.to_str().ok_or_else(|| {
+                invalid(&shown, "a path that is no text needs one in the machine")
+            })?)?,
+        };
+        let spelling = format!("{shown} on {}", target.escape_debug());
+        let (recursive, ids) = bind_options(&format!("idmap,{options}"))
+            .map_err(|word| unknown(&format!("--options={options}"), &word))?;
+        Ok(Self {
+            target,
+            read_only,
+            what: What::Bind {
+                source: Source::Host(source.to_owned()),
+                recursive,
+                ids,
+            },
             spelling,
         })
     }
