@@ -58,6 +58,10 @@ fn said(args: &Said<MachineArgs>, request: &Request) -> Vec<String> {
         }
     }
     add("workdir", request.workdir.is_some());
+    add(
+        "link-journal",
+        args.names().iter().any(|name| name == "journal"),
+    );
     names
 }
 

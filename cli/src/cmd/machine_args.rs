@@ -59,16 +59,16 @@ pub struct MachineArgs {
     uuid: Option<String>,
 
     /// Set an environment variable; without a value, pass the caller's on
-    #[arg(short = 'E', long, alias = "env", value_name = "NAME[=VALUE]")]
-    setenv: Vec<String>,
+    #[arg(short = 'E', long, alias = "env", value_name = "NAME[=VALUE]", value_parser = variable)]
+    setenv: Vec<(String, String)>,
 
     /// Add capabilities, separated by commas
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    capability: Vec<String>,
+    #[arg(long, value_name = "LIST", value_parser = capabilities)]
+    capability: Vec<CapSet>,
 
     /// Remove capabilities, separated by commas
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    drop_capability: Vec<String>,
+    #[arg(long, value_name = "LIST", value_parser = capabilities)]
+    drop_capability: Vec<CapSet>,
 
     /// Make the image of this directory if there is none of its name
     #[arg(long, value_name = "DIRECTORY", value_hint = ValueHint::DirPath)]
@@ -201,9 +201,9 @@ impl MachineArgs {
         request.pivot_root.clone_from(&self.pivot_root);
         request.hostname = self.hostname.as_ref().map(ToString::to_string);
         request.uuid.clone_from(&self.uuid);
-        request.env = environment(&self.setenv)?;
-        request.add_capabilities = capabilities(&self.capability)?;
-        request.drop_capabilities = capabilities(&self.drop_capability)?;
+        request.env.clone_from(&self.setenv);
+        request.add_capabilities = union(&self.capability);
+        request.drop_capabilities = union(&self.drop_capability);
         request.no_new_privileges = self.security.no_new_privileges();
         request.restrictions = self.security.restrictions();
         request.changes = self.changes().unwrap_or_default();
@@ -217,7 +217,8 @@ impl MachineArgs {
         request.timezone = self.timezone;
         request.mounts = self.mounts.mounts()?;
         request.user.clone_from(&self.processes.user);
-        request.ambient_capabilities = capabilities(&self.processes.ambient_capability)?;
+        request.ambient_capabilities = union(&self.processes.ambient_capability);
+        request.link_journal = self.processes.link_journal();
         request.console = self.processes.console();
         request.notify_ready = self.processes.notify_ready();
         request.tuning = self.processes.tuning();
@@ -315,8 +316,16 @@ fn variable(text: &str) -> Result<(String, String)> {
     Ok((name.to_owned(), value))
 }
 
-fn capabilities(words: &[String]) -> Result<CapSet> {
-    words.join(",").parse()
+/// Capabilities between commas.
+pub fn capabilities(text: &str) -> Result<CapSet> {
+    if text.is_empty() {
+        return Err(Error::new(Kind::Usage, "it names no capability"));
+    }
+    text.parse()
+}
+
+fn union(sets: &[CapSet]) -> CapSet {
+    sets.iter().fold(CapSet::default(), |all, set| all | *set)
 }
 
 fn ownerships() -> impl TypedValueParser<Value = Ownership> {

@@ -38,7 +38,7 @@ pub(crate) fn open(mounts: &[Mount], image: &ImageRoot, root: &ImageRoot) -> Res
 fn one(source: &Source, image: &ImageRoot, root: &ImageRoot) -> Result<Opened> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let opened = match source {
-        Source::Fresh => {
+        Source::Fresh | Source::Made(_) => {
             return Ok(Opened {
                 fd: None,
                 shape: Shape::Directory,

@@ -5,7 +5,7 @@ use std::fmt;
 use super::owners;
 use crate::dirs::Dirs;
 use crate::error::{Context, Result};
-use crate::facts::{HostFacts, ImageFacts, ImageRoot, Opened, open_sources};
+use crate::facts::{HostFacts, ImageFacts, ImageRoot, JournalFacts, Opened, open_sources};
 use crate::launch;
 use crate::ownership::{TreeIds, treat};
 use crate::plan::{self, Plan, Request};
@@ -68,9 +68,11 @@ pub(super) fn prepare(request: &Request) -> Result<Prepared> {
     let within = request.pivot_root.as_ref();
     let root = image.directory(within.map_or(".", |pivot| &pivot.new))?;
     let facts = ImageFacts::probe(request, &root, host.timezone.as_deref())?;
-    let mounts = plan::all_mounts(request)?;
+    let id = plan::machine_id(request, &host, &facts)?;
+    let journal = plan::plan_journal(request, &id, &JournalFacts::probe(&id))?;
+    let mounts = plan::all_mounts(request, journal.as_ref())?;
     let opened = open_sources(&mounts, &image, &root)?;
-    let plan = plan::make(request, &host, &facts, (mounts, &opened))?;
+    let plan = plan::make(request, &host, &facts, (mounts, &opened), journal)?;
     Ok(Prepared {
         image,
         root,

@@ -73,7 +73,7 @@ pub(super) fn gather(
             if takes_changes && number == last {
                 gathered.add_upper(source, opened, (plan, root, owner), claim)?;
             } else {
-                gathered.add(opened, owner, claim)?;
+                gathered.add(source, opened, owner, claim)?;
             }
         }
     }
@@ -81,10 +81,21 @@ pub(super) fn gather(
 }
 
 impl Gathered {
-    fn add(&mut self, opened: Opened, owner: u32, claim: &mut Claim) -> Result<()> {
-        let fd = match opened.fd {
-            Some(fd) => fd,
-            None => Scratch::make(Path::new(PLACE), claim)?.directory("src", owner)?,
+    fn add(
+        &mut self,
+        source: &Source,
+        opened: Opened,
+        owner: u32,
+        claim: &mut Claim,
+    ) -> Result<()> {
+        let fd = match (opened.fd, source) {
+            (Some(fd), _) => fd,
+            (None, Source::Made(path)) => {
+                let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let opened = rustix::fs::open(path, flags, Mode::empty());
+                opened.cannot(|| format!("open {}", path.display()))?
+            }
+            (None, _) => Scratch::make(Path::new(PLACE), claim)?.directory("src", owner)?,
         };
         self.sources.push(fd);
         self.works.push(None);

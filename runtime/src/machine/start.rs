@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::background;
 use super::explain::{Prepared, prepare};
 use super::host::Cgroups;
+use super::link_journal;
 use super::owners;
 use super::register;
 use super::restart::{Restart, Waits};
@@ -109,6 +110,9 @@ pub fn start(
     let (range, map) = owners::settle(&plan, &image, &mut claim, &mut session, tell)?;
     let base = range.map_or(0, Range::base);
     let top = map.show(root.owner()?, base);
+    if let Some(journal) = &plan.journal {
+        link_journal::prepare(journal)?;
+    }
     let gathered = scratch::gather(&plan, &root, opened, (base, top), &mut claim)?;
     let mut scope = make_scope(&plan, cgroups.host(), &mut claim)?;
     if plan.boots {

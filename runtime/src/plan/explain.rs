@@ -41,6 +41,8 @@ impl Plan {
             ("time zone", changed(self.timezone.as_ref())),
             ("devices", devices(self)),
         ];
+        let journal = self.journal.iter();
+        lines.extend(journal.map(|journal| ("journal", journal.to_string())));
         let namespace = self.network_namespace.iter();
         lines.extend(namespace.map(|path| ("network namespace", path.display().to_string())));
         let pivot = self.pivot_root.iter();

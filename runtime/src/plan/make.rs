@@ -1,5 +1,6 @@
 //! From request and facts to a plan. Pure: every fact was gathered before.
 
+use super::journal::Journal;
 use super::mounts::{self, Mount};
 use super::request::{Mode, Request, Volatile};
 use super::{
@@ -25,6 +26,7 @@ pub(crate) fn make(
     host: &HostFacts,
     image: &ImageFacts,
     (mounts, sources): (Vec<Mount>, &[Opened]),
+    journal: Option<Journal>,
 ) -> Result<Plan> {
     let boots = matches!(request.mode, Mode::Boot { .. });
     check_range(request.users)?;
@@ -97,6 +99,7 @@ pub(crate) fn make(
         no_devices: false,
         nesting: request.nesting || image.needs_nesting,
         resolv_conf,
+        journal,
         timezone,
         devices: host.devices.clone(),
         proc_entries: host.proc_entries.clone(),
@@ -230,20 +233,32 @@ fn nothing_to_start(request: &Request) -> Error {
 
 /// The image's own id, or the one asked for, or a new one; in dashed form.
 fn uuid(request: &Request, host: &HostFacts, image: &ImageFacts) -> Result<(String, bool)> {
-    if let Some(id) = image.machine_id {
-        return Ok((dashed(&id), false));
-    }
-    match &request.uuid {
-        Some(text) => {
-            let id = parse_id(text).ok_or_else(|| {
-                let text = text.escape_debug();
-                Error::new(Kind::Usage, format!("invalid machine id '{text}'"))
-                    .hint("32 hexadecimal digits, not all zero, with or without dashes")
-            })?;
-            Ok((dashed(&id), false))
-        }
-        None => Ok((dashed(&host.random_uuid), true)),
-    }
+    let asked = request.uuid.as_deref().map(asked_id).transpose()?;
+    Ok(match image.machine_id.or(asked) {
+        Some(id) => (dashed(&id), false),
+        None => (dashed(&host.random_uuid), true),
+    })
+}
+
+fn asked_id(text: &str) -> Result<[u8; 16]> {
+    parse_id(text).ok_or_else(|| {
+        let text = text.escape_debug();
+        Error::new(Kind::Usage, format!("invalid machine id --uuid='{text}'"))
+            .hint("32 hexadecimal digits, not all zero, with or without dashes")
+    })
+}
+
+/// The machine's id, of 32 digits.
+///
+/// # Errors
+/// [`Kind::Usage`] if the one that was asked for is none.
+pub(crate) fn machine_id(
+    request: &Request,
+    host: &HostFacts,
+    image: &ImageFacts,
+) -> Result<String> {
+    let (dashed, _) = uuid(request, host, image)?;
+    Ok(dashed.replace('-', ""))
 }
 
 /// Reads a 128-bit id in either form; all zeros is none.

@@ -6,6 +6,7 @@ mod env;
 mod explain;
 mod files;
 mod identity;
+mod journal;
 mod limits;
 mod make;
 pub(crate) mod masks;
@@ -25,7 +26,9 @@ use self::credentials::Credential;
 pub(crate) use self::env::search_path;
 pub use self::files::{FileChange, Origin, ResolvConf, Timezone, Way};
 pub(crate) use self::identity::is_root;
-pub(crate) use self::make::{make, new_id, parse_id};
+pub(crate) use self::journal::{JOURNALS, plan as plan_journal};
+pub use self::journal::{Journal, LinkJournal};
+pub(crate) use self::make::{machine_id, make, new_id, parse_id};
 use self::mounts::Planned;
 pub use self::pivot::PivotRoot;
 pub use self::request::{Changes, Mode, Register, Request, Volatile};
@@ -157,6 +160,8 @@ pub struct Plan {
     pub nesting: bool,
     /// What is done about the payload's `/etc/resolv.conf`.
     pub resolv_conf: Option<FileChange>,
+    /// Whether the host has the machine's journal, too.
+    pub journal: Option<Journal>,
     /// What is done about the payload's `/etc/localtime`.
     pub timezone: Option<FileChange>,
     /// Optional device nodes that the host has.

@@ -6,6 +6,7 @@ use super::Network;
 use super::console::ConsoleMode;
 use super::credentials::Credential;
 use super::files::{ResolvConf, Timezone};
+use super::journal::LinkJournal;
 use super::mounts::Mount;
 use super::pivot::PivotRoot;
 use super::tuning::Tuning;
@@ -126,6 +127,8 @@ pub struct Request {
     pub resolv_conf: ResolvConf,
     /// How `/etc/localtime` is treated.
     pub timezone: Timezone,
+    /// Whose directory the machine's journal is in.
+    pub link_journal: LinkJournal,
     /// How processes run.
     pub tuning: Tuning,
     /// Where the machine's scope is to be, and limits of it.
@@ -175,6 +178,7 @@ impl Request {
             nesting: false,
             resolv_conf: ResolvConf::default(),
             timezone: Timezone::default(),
+            link_journal: LinkJournal::default(),
             tuning: Tuning::default(),
             scope: ScopeOptions::default(),
             register: Register::default(),

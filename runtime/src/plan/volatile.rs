@@ -1,6 +1,7 @@
 //! What `--volatile=` and `--ephemeral` come to.
 
 use super::files;
+use super::journal::Journal;
 use super::mounts::{self, Mount};
 use super::pivot;
 use super::request::{Changes, Request, Volatile};
@@ -11,8 +12,9 @@ use crate::ownership::Ownership;
 const LIMITS: &str = "mode=0755,size=25%,nr_inodes=1m";
 
 /// All mounts: those that were asked for and those that follow, each after those that it lies in.
-pub(crate) fn mounts(request: &Request) -> Result<Vec<Mount>> {
+pub(crate) fn mounts(request: &Request, journal: Option<&Journal>) -> Result<Vec<Mount>> {
     let mut all = request.mounts.clone();
+    all.extend(journal.and_then(|journal| journal.mount(request.users)));
     all.extend(files::mounts(request));
     all.extend(pivot::mount(request));
     match request.volatile {
@@ -99,7 +101,7 @@ mod tests {
         let mut request = request(Changes::Kept, Volatile::State);
         assert!(read_only(&request));
         let targets = |request: &Request| {
-            let mounts = mounts(request).unwrap();
+            let mounts = mounts(request, None).unwrap();
             mounts
                 .into_iter()
                 .map(|mount| mount.target)

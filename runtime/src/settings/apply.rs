@@ -56,10 +56,11 @@ pub(super) fn apply(
     set(&mut request.read_only, settings.read_only);
     set(&mut request.volatile, settings.volatile);
     set(&mut request.changes, settings.ephemeral.map(changes));
-    lists::mounts(all, &mut request.mounts, winner);
+    lists::mounts(all, &mut request.mounts, winner)?;
     tuning(settings, &mut request.tuning, winner);
     set(&mut request.resolv_conf, settings.resolv_conf);
     set(&mut request.timezone, settings.timezone);
+    set(&mut request.link_journal, settings.link_journal);
     set_some(&mut request.notify_ready, settings.notify_ready);
     all.warnings.extend(ignored(all));
     Ok(())

@@ -73,7 +73,7 @@ pub static KEYS: &[Key] = &[
     key(Exec,    "Timezone",              &["timezone"],                 Any,     |s| &mut s.timezone)
         .default("auto"),
     key(Exec,    "LinkJournal",           &["link-journal"],             Trusted, |s| &mut s.link_journal)
-        .ignored("nsrun links no journals"),
+        .default("no"),
     key(Exec,    "SuppressSync",          &["suppress-sync"],            Any,     |s| &mut s.suppress_sync)
         .default("no"),
     key(Files,   "ReadOnly",              &["read-only"],                Any,     |s| &mut s.read_only)

@@ -104,7 +104,7 @@ impl Shifts {
     fn layer(&self, source: &Source, number: usize) -> Layer {
         let shift = match source {
             Source::Image(_) | Source::Hidden(_) | Source::Top => self.of_map(self.tree),
-            Source::Host(_) | Source::Fresh => Shift::None,
+            Source::Host(_) | Source::Made(_) | Source::Fresh => Shift::None,
         };
         Layer {
             source: number,
@@ -237,6 +237,14 @@ pub(super) fn build(b: &mut Builder, mounts: &[Planned]) -> Result<()> {
         b.must(Op::Mount { target });
     }
     Ok(())
+}
+
+/// Makes a directory and those above it where the payload would find it.
+pub(super) fn directory(path: &str) -> Result<Op> {
+    Ok(Op::Target {
+        path: components(path)?,
+        make: Make::Directory,
+    })
 }
 
 /// A tree that the parent has made, or its locked copy.

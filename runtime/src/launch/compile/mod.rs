@@ -25,7 +25,7 @@ use super::script::Script;
 use super::slot::Slot;
 use crate::error::Result;
 use crate::ownership::IdMap;
-use crate::plan::{Changes, FileChange, Network, Plan};
+use crate::plan::{Changes, FileChange, Journal, Network, Plan};
 use crate::range::Range;
 use crate::sys::clone::flags;
 
@@ -93,6 +93,9 @@ fn image_files(b: &mut Builder, plan: &Plan) -> Result<()> {
         (c"etc/resolv.conf", &plan.resolv_conf),
         (c"etc/localtime", &plan.timezone),
     ];
+    if let Some(journal @ Journal::Linked { .. }) = &plan.journal {
+        b.push(Need::Try, custom::directory(&journal.path())?);
+    }
     if plan.resolv_conf.is_some() {
         b.directory(Slot::Root, c"etc", 0o755);
     }

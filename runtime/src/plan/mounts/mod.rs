@@ -21,6 +21,8 @@ pub enum Source {
     Hidden(String),
     /// The image's top, where the machine's root is another directory of the image.
     Top,
+    /// A directory of the host that is made before the machine starts, if it is missing.
+    Made(PathBuf),
     /// A new, empty directory that goes with the machine.
     Fresh,
 }
@@ -193,7 +195,9 @@ impl fmt::Display for Mount {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Host(path) => write!(f, "{}", path.to_string_lossy().escape_debug()),
+            Self::Host(path) | Self::Made(path) => {
+                write!(f, "{}", path.to_string_lossy().escape_debug())
+            }
             Self::Image(path) => write!(f, "+{}", path.escape_debug()),
             Self::Hidden(path) => write!(f, "the image's {}", path.escape_debug()),
             Self::Top => f.write_str("the image's top"),

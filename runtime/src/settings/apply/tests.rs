@@ -77,6 +77,7 @@ const SAMPLES: &[(&str, &str)] = &[
     ("ResolvConf", "copy-host"),
     ("Limit", "3:4"),
     ("Timezone", "off"),
+    ("LinkJournal", "try-guest"),
     ("NotifyReady", "no"),
     ("ReadOnly", "yes"),
     ("KillSignal", "SIGTERM"),
