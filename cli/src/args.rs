@@ -1,5 +1,7 @@
 //! The command line's grammar.
 
+use std::ffi::OsString;
+
 use clap::{Parser, Subcommand};
 
 use crate::cmd::attach::AttachArgs;
@@ -19,6 +21,7 @@ use crate::cmd::exec::ExecArgs;
 use crate::cmd::export::ExportArgs;
 use crate::cmd::images::{ImageStatusArgs, ImagesArgs};
 use crate::cmd::import::{ImportArgs, ImportFsArgs};
+use crate::cmd::install_compat::InstallCompatArgs;
 use crate::cmd::list::ListArgs;
 use crate::cmd::login::{LoginArgs, ShellArgs};
 use crate::cmd::logs::LogsArgs;
@@ -28,7 +31,7 @@ use crate::cmd::run::RunArgs;
 use crate::cmd::show::ShowArgs;
 use crate::cmd::status::StatusArgs;
 use crate::cmd::stop::StopArgs;
-use crate::globals::GlobalArgs;
+use crate::globals::{GlobalArgs, Globals};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -76,6 +79,17 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// What every verb needs to know; `words` are the whole command line.
+    pub fn globals(&self, words: &[OsString]) -> Globals {
+        Globals {
+            supervise: self.supervise,
+            words: words.iter().skip(1).cloned().collect(),
+            ..self.globals.resolve()
+        }
+    }
 }
 
 /// The verbs. A verb's options are only put together when it is used: all of them cost a fifth of
@@ -179,6 +193,8 @@ pub enum Command {
     ReadOnly(ReadOnlyArgs),
     /// Remove hidden images and what killed commands left
     Clean(CleanArgs),
+    /// Make links by which nsrun is called as systemd-nspawn, machinectl and importctl
+    InstallCompat(InstallCompatArgs),
     /// Write the manual pages
     #[command(hide = true)]
     Man(ManArgs),

@@ -1,9 +1,12 @@
 //! Options that every verb takes, before it or after it.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::ValueHint;
 use nsrun_runtime::Dirs;
+
+use crate::compat::Peer;
 
 /// Global options as typed.
 #[derive(clap::Args, Debug)]
@@ -51,6 +54,10 @@ pub struct Globals {
     pub quiet: bool,
     /// This process is a machine's supervisor in the background.
     pub supervise: bool,
+    /// The words after the program's name: a supervisor in the background gets the same.
+    pub words: Vec<OsString>,
+    /// The program whose name this one was called by, if not by its own.
+    pub peer: Option<Peer>,
 }
 
 impl GlobalArgs {
@@ -61,6 +68,8 @@ impl GlobalArgs {
             json: self.json,
             quiet: self.quiet,
             supervise: false,
+            words: Vec::new(),
+            peer: None,
         }
     }
 }

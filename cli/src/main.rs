@@ -2,6 +2,8 @@
 
 mod args;
 mod cmd;
+mod compat;
+mod complete;
 mod crowd;
 mod foreign;
 mod format;
@@ -20,10 +22,15 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
+    if let Some(status) = complete::answer(&words) {
+        return status;
+    }
+    if let Some(peer) = compat::Peer::called(&words) {
+        return compat::run(peer, &words);
+    }
     match args::Cli::try_parse_from(&words) {
         Ok(cli) => {
-            let mut globals = cli.globals.resolve();
-            globals.supervise = cli.supervise;
+            let globals = cli.globals(&words);
             cmd::dispatch(&cli.command, &globals)
         }
         Err(error) => usage::explain(&error, &words),

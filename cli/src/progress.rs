@@ -1,5 +1,6 @@
 //! How far something long has come: a bar on a terminal, a line per tenth otherwise.
 
+use crate::globals::Globals;
 use crate::report;
 use std::io::IsTerminal;
 
@@ -17,7 +18,15 @@ pub(crate) struct Progress {
 enum Shown {
     Nothing,
     Bar(ProgressBar, &'static str),
-    Lines { what: String, tenths: u64 },
+    Lines {
+        what: String,
+        tenths: u64,
+    },
+    /// A line for each hundredth, as importctl prints them.
+    Hundredths {
+        done: &'static str,
+        shown: u64,
+    },
 }
 
 /// What the bar of an import says once its length is known.
@@ -28,9 +37,12 @@ const FILES: &str = "{prefix} [{bar:30}] {percent}% {pos} of {len} files eta {et
 
 impl Progress {
     /// For an import of the image `name`.
-    pub(crate) fn of_import(name: &MachineName, quiet: bool) -> Self {
+    pub(crate) fn of_import(name: &MachineName, globals: &Globals) -> Self {
+        if let Some(progress) = Self::of_peer("Imported", globals) {
+            return progress;
+        }
         let begin = "{prefix} {binary_bytes} {binary_bytes_per_sec}";
-        Self::new(format!("importing {name}"), begin, BYTES, quiet)
+        Self::new(format!("importing {name}"), begin, BYTES, globals.quiet)
     }
 
     /// For a copy of the image `name`.
@@ -40,9 +52,12 @@ impl Progress {
     }
 
     /// For writing the image `name` as an archive.
-    pub(crate) fn of_export(name: &ImageName, quiet: bool) -> Self {
+    pub(crate) fn of_export(name: &ImageName, globals: &Globals) -> Self {
+        if let Some(progress) = Self::of_peer("Exported", globals) {
+            return progress;
+        }
         let begin = "{prefix} {binary_bytes} {binary_bytes_per_sec}";
-        Self::new(format!("exporting {name}"), begin, BYTES, quiet)
+        Self::new(format!("exporting {name}"), begin, BYTES, globals.quiet)
     }
 
     /// For a copy of what is at `place`.
@@ -54,6 +69,13 @@ impl Progress {
     /// For a change of the owners of the machine `name`'s files.
     pub(crate) fn of_owners(name: &MachineName, quiet: bool) -> Self {
         Self::new(format!("changing owners of {name}"), FILES, FILES, quiet)
+    }
+
+    /// In the words of whichever program this one was called as, if it was.
+    fn of_peer(done: &'static str, globals: &Globals) -> Option<Self> {
+        let speaks = globals.peer.is_some() && !globals.quiet;
+        let shown = Shown::Hundredths { done, shown: 0 };
+        speaks.then_some(Self { shown })
     }
 
     fn new(what: String, begin: &str, template: &'static str, quiet: bool) -> Self {
@@ -78,8 +100,15 @@ impl Progress {
                 }
                 bar.set_position(done);
             }
+            Shown::Hundredths { done: word, shown } => {
+                let now = parts_of(100, done, total);
+                if now > *shown {
+                    *shown = now;
+                    report::note(format_args!("{word} {now}%."));
+                }
+            }
             Shown::Lines { what, tenths } => {
-                let now = tenths_of(done, total);
+                let now = parts_of(10, done, total);
                 // A log is read by tenths, also when a busy machine takes two of them at once.
                 while *tenths < now {
                     *tenths += 1;
@@ -121,11 +150,11 @@ impl import::Progress for Progress {
     }
 }
 
-/// Whole tenths that are done; 0 if the total is not known.
-fn tenths_of(read: u64, total: Option<u64>) -> u64 {
+/// How many whole parts of `count` are done; 0 if the total is not known.
+fn parts_of(count: u64, read: u64, total: Option<u64>) -> u64 {
     match total {
         None | Some(0) => 0,
-        Some(total) => read.saturating_mul(10) / total,
+        Some(total) => read.saturating_mul(count) / total,
     }
 }
 
@@ -134,10 +163,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tenths_are_whole_and_need_a_total() {
-        assert_eq!(tenths_of(19, Some(100)), 1);
-        assert_eq!(tenths_of(100, Some(100)), 10);
-        assert_eq!(tenths_of(5, Some(0)), 0);
-        assert_eq!(tenths_of(5, None), 0);
+    fn parts_are_whole_and_need_a_total() {
+        assert_eq!(parts_of(10, 19, Some(100)), 1);
+        assert_eq!(parts_of(100, 199, Some(1000)), 19);
+        assert_eq!(parts_of(10, 100, Some(100)), 10);
+        assert_eq!(parts_of(100, 5, Some(0)), 0);
+        assert_eq!(parts_of(100, 5, None), 0);
     }
 }

@@ -41,28 +41,41 @@ fn said(args: &Said<MachineArgs>, request: &Request) -> Vec<String> {
     // What takes an option back says it, too.
     let taken_back = args.names().iter();
     names.extend(taken_back.filter_map(|name| Some(name.strip_prefix("no-")?.to_owned())));
+    if let Mode::Run { command, as_pid1 } = &request.mode
+        && args.defaults.leave_open(command, *as_pid1)
+    {
+        // systemd-nspawn has no verb: nothing says what runs, and as which process.
+        names.retain(|name| name != "pid1");
+        names.extend(workdir(request));
+        return names;
+    }
     let mut add = |name: &str, given: bool| {
         if given {
             names.push(name.to_owned());
         }
     };
-    add("boot", true);
     match &request.mode {
         Mode::Boot { parameters, .. } => {
+            add("boot", true);
             add("pid1", true);
             add("parameters", !parameters.is_empty());
         }
-        Mode::Run { as_pid1, .. } => {
-            add("command", true);
+        Mode::Run { command, as_pid1 } => {
+            add("boot", true);
+            add("command", !command.is_empty());
             add("pid1", *as_pid1);
         }
     }
-    add("workdir", request.workdir.is_some());
     add(
         "link-journal",
         args.names().iter().any(|name| name == "journal"),
     );
+    names.extend(workdir(request));
     names
+}
+
+fn workdir(request: &Request) -> Option<String> {
+    request.workdir.as_ref().map(|_| "workdir".to_owned())
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod machine;
 pub mod must;
 pub mod notify;
 pub mod nsrun;
+pub mod peers;
 pub mod residue;
 pub mod rng;
 pub mod sandbox;

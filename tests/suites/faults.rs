@@ -323,6 +323,8 @@ fn with_mounts_and_the_hosts_users() {
 #[test]
 fn with_changes_in_memory() {
     let tuning = [
+        // An ephemeral machine's own name ends in what is made up at each start.
+        "--hostname=fault",
         "--oom-score-adjust=100",
         "--cpu-affinity=0",
         "--set-credential=a:b",
@@ -341,6 +343,7 @@ fn with_changes_on_a_disk_and_the_hosts_users() {
     survives(&[
         "--network=private",
         "--ephemeral=disk",
+        "--hostname=fault",
         "--private-users=no",
         "--ambient-capability=CAP_CHOWN",
         "--resolv-conf=replace-host",

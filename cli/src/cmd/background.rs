@@ -94,7 +94,7 @@ pub fn run(args: &StartArgs, globals: &Globals) -> Result<ExitCode> {
     }
     let name = args.machine.request(mode, globals)?.machine;
     let words = [OsString::from("--supervise")].into_iter();
-    let words: Vec<OsString> = words.chain(std::env::args_os().skip(1)).collect();
+    let words: Vec<OsString> = words.chain(globals.words.iter().cloned()).collect();
     let patience = Duration::from_secs(args.timeout);
     match start_in_background(&name, &words, until, patience)? {
         Started::Ended(status) => Ok(status.into()),

@@ -2,25 +2,41 @@
 
 use std::io::{self, Write};
 
-use clap::CommandFactory;
-use clap_complete::Shell;
+use clap::builder::PossibleValuesParser;
 use nsrun_runtime::{Context, Result};
 
-use crate::args::Cli;
+use crate::compat::Peer;
+use crate::complete;
+
+/// The shells that scripts are written for.
+const SHELLS: [&str; 5] = ["bash", "elvish", "fish", "powershell", "zsh"];
 
 #[derive(clap::Args, Debug)]
 pub struct CompletionsArgs {
     /// The shell
-    shell: Shell,
+    #[arg(value_parser = SHELLS)]
+    shell: String,
+
+    /// The program whose words are completed: nsrun, or a name that nsrun is called by
+    #[arg(default_value = "nsrun", value_parser = programs())]
+    program: String,
+}
+
+fn programs() -> PossibleValuesParser {
+    let peers = Peer::ALL.map(Peer::name);
+    PossibleValuesParser::new(["nsrun"].into_iter().chain(peers))
 }
 
 /// Prints the script.
 pub fn run(args: &CompletionsArgs) -> Result<()> {
+    let what = || "print the script";
+    let peer = Peer::ALL
+        .into_iter()
+        .find(|peer| peer.name() == args.program);
+    let nsrun = std::env::current_exe().cannot(|| "find nsrun's own path")?;
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "nsrun", &mut script);
-    io::stdout()
-        .write_all(&script)
-        .cannot(|| "print the script")
+    complete::write_script(&args.shell, peer, &nsrun, &mut script).cannot(what)?;
+    io::stdout().write_all(&script).cannot(what)
 }
 
 #[cfg(test)]
@@ -28,13 +44,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_shell_has_a_script_that_knows_the_verbs() {
-        use clap::ValueEnum;
-        for shell in Shell::value_variants() {
-            let mut script = Vec::new();
-            clap_complete::generate(*shell, &mut Cli::command(), "nsrun", &mut script);
-            let script = String::from_utf8(script).unwrap();
-            assert!(script.contains("import-fs"), "{shell}");
-        }
+    fn the_shells_are_those_that_there_are_scripts_for() {
+        let all = clap_complete::env::Shells::builtins();
+        assert_eq!(all.names().collect::<Vec<_>>(), SHELLS);
     }
 }

@@ -48,7 +48,7 @@ pub(crate) fn run(args: &ExportArgs, globals: &Globals) -> Result<()> {
         file: file.map(Path::to_owned),
         compression: args.format.unwrap_or(by_name),
     };
-    let mut progress = Progress::of_export(&args.name, globals.quiet);
+    let mut progress = Progress::of_export(&args.name, globals);
     let report = image::export(&globals.dirs, &request, &mut progress)?;
     progress.finish();
     tell(&report, globals)
@@ -70,7 +70,12 @@ fn tell(report: &ExportReport, globals: &Globals) -> Result<()> {
     for warning in &report.warnings {
         report::note(format_args!("warning: {warning}"));
     }
-    let Some(file) = report.file.as_ref().filter(|_| !globals.json) else {
+    let told_by_peer = globals.peer.is_some();
+    let Some(file) = report
+        .file
+        .as_ref()
+        .filter(|_| !globals.json && !told_by_peer)
+    else {
         return Ok(());
     };
     report::line(format_args!(

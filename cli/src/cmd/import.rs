@@ -144,7 +144,7 @@ pub(crate) fn run_fs(args: &ImportFsArgs, globals: &Globals) -> Result<()> {
 
 fn carry_out(request: &Request, notice: Option<String>, globals: &Globals) -> Result<()> {
     tell_name(notice, globals);
-    let mut progress = Progress::of_import(&request.name, globals.quiet);
+    let mut progress = Progress::of_import(&request.name, globals);
     let report = import::import(&globals.dirs, request, &mut progress)?;
     progress.finish();
     tell(&report, globals)
@@ -166,7 +166,7 @@ pub(super) fn tell(report: &Report, globals: &Globals) -> Result<()> {
     }
     if globals.json {
         report::json(report)?;
-    } else if !globals.quiet {
+    } else if !globals.quiet && globals.peer.is_none() {
         report::line(format_args!("{}", summary(report)));
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use nsrun_runtime::attach::{self, Shell};
+use nsrun_runtime::attach::{self, LoginEvent, Shell};
 use nsrun_runtime::{Error, Kind, MachineName, Result};
 
 use super::exec::TerminalArgs;
@@ -49,12 +49,28 @@ pub struct ShellArgs {
 
 /// Shows a login prompt until the user leaves.
 pub fn run(args: &LoginArgs, globals: &Globals) -> Result<ExitCode> {
-    let mut tell = |text: &str| {
-        if !globals.quiet {
-            report::note(format_args!("nsrun: {text}\r"));
+    let mut tell = |event| {
+        if let Some(text) = told(event, &args.machine, globals).filter(|_| !globals.quiet) {
+            report::note(format_args!("{text}\r"));
         }
     };
     attach::login(&globals.dirs, &args.machine, &mut tell).map(ExitCode::from)
+}
+
+/// In the words of machinectl, if this is called by that name.
+fn told(event: LoginEvent, name: &MachineName, globals: &Globals) -> Option<String> {
+    let own = globals.peer.is_none();
+    Some(match event {
+        LoginEvent::Connected if own => format!(
+            "nsrun: connected to a terminal of {name}; ^] three times within a second leaves it"
+        ),
+        LoginEvent::Connected => {
+            format!("Connected to machine {name}. Press ^] three times within 1s to exit session.")
+        }
+        LoginEvent::Ended if own => format!("nsrun: {name} has ended"),
+        LoginEvent::Left if own => return None,
+        LoginEvent::Ended | LoginEvent::Left => format!("Connection to machine {name} terminated."),
+    })
 }
 
 /// Opens a session; its exit status is ours.

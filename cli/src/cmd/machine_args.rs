@@ -15,6 +15,7 @@ use nsrun_runtime::state::Incarnation;
 use nsrun_runtime::{Error, Kind, MachineName, Result};
 use rustix::termios::isatty;
 
+use super::defaults::Defaults;
 use super::mount_args::MountArgs;
 use super::process_args::ProcessArgs;
 use super::security_args::SecurityArgs;
@@ -35,8 +36,9 @@ pub struct MachineArgs {
     machine: Option<MachineName>,
 
     /// Choose the machine's ids: `pick` a free range, `no` for the host's, or BASE[:RANGE]
-    #[arg(long, value_name = "MODE", default_value = "pick")]
-    private_users: PrivateUsers,
+    /// [default: pick]
+    #[arg(long, value_name = "MODE")]
+    private_users: Option<PrivateUsers>,
 
     /// Choose how files get the machine's ids: `auto` leaves the disk alone, `chown` does not
     #[arg(long, value_name = "MODE", default_value = "auto", value_parser = ownerships())]
@@ -169,6 +171,16 @@ pub struct MachineArgs {
     #[arg(long)]
     pub dry_run: bool,
 
+    /// Fill in what neither options nor settings files say as this program does
+    #[arg(
+        long,
+        value_enum,
+        value_name = "PROGRAM",
+        default_value = "nsrun",
+        hide = true
+    )]
+    pub defaults: Defaults,
+
     #[command(flatten)]
     pub settings: SettingsArgs,
 
@@ -179,10 +191,10 @@ pub struct MachineArgs {
     processes: ProcessArgs,
 
     #[command(flatten)]
-    security: SecurityArgs,
+    unit: UnitArgs,
 
     #[command(flatten)]
-    unit: UnitArgs,
+    security: SecurityArgs,
 }
 
 impl MachineArgs {
@@ -194,7 +206,7 @@ impl MachineArgs {
             machine = machine.with_suffix(&Incarnation::new()?.to_string())?;
         }
         let mut request = Request::new(machine, root, mode);
-        request.users = self.private_users;
+        request.users = self.private_users.unwrap_or(self.defaults.users());
         request.ownership = self.private_users_ownership;
         request.network = self.network;
         request.network_namespace = self.network_namespace()?;

@@ -11,12 +11,14 @@ pub mod completions;
 pub mod config;
 pub mod control;
 pub mod copy;
+mod defaults;
 pub mod edit;
 pub mod enable;
 pub mod exec;
 pub mod export;
 pub mod images;
 pub mod import;
+pub mod install_compat;
 pub mod list;
 pub mod login;
 pub mod logs;
@@ -50,11 +52,22 @@ pub(crate) const OWN_FAILURE: u8 = 125;
 
 /// Runs the verb and turns its result into the exit status.
 pub fn dispatch(command: &Command, globals: &Globals) -> ExitCode {
-    let result = require_root(command).and_then(|()| carry_out(command, globals));
-    result.unwrap_or_else(|error| match command {
+    attempt(command, globals).unwrap_or_else(|error| match command {
         Command::Run(_) | Command::Exec(_) | Command::Shell(_) => commands_failure(&error),
         _ => report::failure(&error),
     })
+}
+
+/// Runs the verb; the exit status is that of a success.
+pub(crate) fn attempt(command: &Command, globals: &Globals) -> Result<ExitCode> {
+    let for_everybody = matches!(
+        command,
+        Command::InstallCompat(_) | Command::Man(_) | Command::Completions(_)
+    );
+    if !for_everybody {
+        require_root()?;
+    }
+    carry_out(command, globals)
 }
 
 fn carry_out(command: &Command, globals: &Globals) -> Result<ExitCode> {
@@ -100,6 +113,7 @@ fn carry_out(command: &Command, globals: &Globals) -> Result<ExitCode> {
         Command::Resume(args) => control::resume(args, globals),
         Command::Wait(args) => control::wait(args, globals),
         Command::IsRunning(args) => return control::is_running(args, globals),
+        Command::InstallCompat(args) => install_compat::run(args, globals),
         Command::Man(args) => man::run(args),
         Command::Completions(args) => completions::run(args),
     }
@@ -107,9 +121,8 @@ fn carry_out(command: &Command, globals: &Globals) -> Result<ExitCode> {
 }
 
 /// Locks, and with them the truth about machines, are root's alone to see.
-fn require_root(command: &Command) -> Result<()> {
-    let for_everybody = matches!(command, Command::Man(_) | Command::Completions(_));
-    if for_everybody || rustix::process::geteuid().is_root() {
+pub(crate) fn require_root() -> Result<()> {
+    if rustix::process::geteuid().is_root() {
         return Ok(());
     }
     Err(Error::new(Kind::HostLacks, "nsrun needs root privileges").hint("run it with sudo"))

@@ -46,7 +46,7 @@ pub(crate) fn run(args: &PullArgs, globals: &Globals) -> Result<()> {
         limits: args.limits.limits(),
         sync: args.limits.sync(),
     };
-    let mut progress = Progress::of_import(&request.name, globals.quiet);
+    let mut progress = Progress::of_import(&request.name, globals);
     let report = image::pull(&globals.dirs, &request, &mut progress)?;
     progress.finish();
     import::tell(&report, globals)

@@ -24,8 +24,8 @@ pub struct RunArgs {
     #[arg(long, alias = "chdir", value_name = "DIR")]
     workdir: Option<String>,
 
-    /// The command and its arguments
-    #[arg(value_name = "COMMAND", required = true, last = true)]
+    /// The command and its arguments [default: what settings files say, or a shell]
+    #[arg(value_name = "COMMAND", last = true)]
     command: Vec<String>,
 }
 

@@ -29,6 +29,10 @@ pub struct ShowArgs {
     /// Print the values of these properties; the same as --value --property
     #[arg(short = 'P', value_name = "PROPERTY", value_delimiter = ',')]
     values_of: Vec<String>,
+
+    /// Pass over properties that there are none of
+    #[arg(long, hide = true)]
+    lenient: bool,
 }
 
 /// Prints a block of `KEY=VALUE` lines for each machine.
@@ -37,7 +41,7 @@ pub fn run(args: &ShowArgs, globals: &Globals) -> Result<()> {
     let (details, problem) = look_at(&args.machines, Look::default(), globals)?;
     let mut blocks = Vec::new();
     for detail in &details {
-        blocks.push(chosen(properties(detail), &wanted)?);
+        blocks.push(chosen(properties(detail), &wanted, args.lenient)?);
     }
     if globals.json {
         let maps: Vec<BTreeMap<_, _>> = blocks.into_iter().map(BTreeMap::from_iter).collect();
@@ -66,9 +70,9 @@ fn text(block: &[Property], bare: bool) -> String {
     block.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-fn chosen(all: Vec<Property>, wanted: &[&String]) -> Result<Vec<Property>> {
+fn chosen(all: Vec<Property>, wanted: &[&String], lenient: bool) -> Result<Vec<Property>> {
     let known = |name: &&&String| !all.iter().any(|(property, _)| property == *name);
-    if let Some(unknown) = wanted.iter().find(known) {
+    if let Some(unknown) = wanted.iter().find(known).filter(|_| !lenient) {
         let what = format!("cannot show property '{}'", unknown.escape_debug());
         return Err(Error::new(Kind::Usage, what)
             .because("there is none of that name")
@@ -187,13 +191,14 @@ mod tests {
 
     #[test]
     fn properties_are_chosen_by_name_in_their_own_order() {
-        let names = |wanted: &[&String]| chosen(block(), wanted).unwrap();
+        let names = |wanted: &[&String]| chosen(block(), wanted, false).unwrap();
         assert_eq!(names(&[]), block());
         let (leader, name) = ("Leader".to_owned(), "Name".to_owned());
         assert_eq!(text(&names(&[&leader, &name]), false), "Name=web\nLeader=7");
         assert_eq!(text(&names(&[&leader]), true), "7");
         let wrong = "leader".to_owned();
-        let error = chosen(block(), &[&wrong]).unwrap_err();
+        let error = chosen(block(), &[&wrong], false).unwrap_err();
         assert_eq!(error.kind(), Kind::Usage);
+        assert_eq!(chosen(block(), &[&wrong], true).unwrap(), []);
     }
 }

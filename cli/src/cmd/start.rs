@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::config::Setting;
 use super::machine_args::MachineArgs;
+use crate::compat::{Peer, nspawn};
 use crate::globals::Globals;
 use crate::progress::Progress;
 use crate::report;
@@ -32,9 +33,15 @@ pub fn run_in(
     let mut request = args.request(mode, globals)?;
     request.workdir = workdir;
     let lines = settings::apply(args, &mut request, globals)?;
+    args.defaults.fill_in(&mut request);
     if args.dry_run {
         let explanation = machine::explain(&request, &globals.dirs)?;
         return print(&explanation, &lines, globals).map(|()| ExitCode::SUCCESS);
+    }
+    // The peer's voice, if this is called by its name.
+    let nspawn = globals.peer == Some(Peer::Nspawn);
+    if nspawn {
+        nspawn::begins(&request, globals);
     }
     let options = StartOptions {
         allow_unsafe_root: args.allow_unsafe_root,
@@ -55,7 +62,10 @@ pub fn run_in(
             }
         }
     })?;
-    Ok(outcome.exit_status().into())
+    Ok(match nspawn {
+        true => nspawn::ended(&request.machine, &outcome, globals).into(),
+        false => outcome.exit_status().into(),
+    })
 }
 
 /// An explanation, and the settings that have part in it.

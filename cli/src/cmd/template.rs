@@ -39,7 +39,7 @@ fn make(name: MachineName, template: &Path, globals: &Globals) -> Result<PathBuf
         limits: Limits::default(),
         sync: true,
     };
-    let mut progress = Progress::of_import(&request.name, globals.quiet);
+    let mut progress = Progress::of_import(&request.name, globals);
     let made = import::import(&globals.dirs, &request, &mut progress);
     let made = made.cannot(|| "use the template")?;
     progress.finish();

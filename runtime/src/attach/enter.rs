@@ -56,7 +56,7 @@ pub fn exec(dirs: &Dirs, name: &MachineName, command: &Command) -> Result<u8> {
     if record.range.is_none() {
         crate::sys::seal::ensure().cannot(|| "go on as a sealed copy of nsrun")?;
     }
-    let script = script(dirs, (&machine, record), &leader, command)?;
+    let script = script(dirs, machine.name(), record, &leader, command)?;
     let cgroup = cgroups.open(record)?.ok_or_else(|| store.absent(name))?;
     let mut session = Session::open(if command.terminal {
         ConsoleMode::detect()
@@ -91,7 +91,8 @@ fn parts<'a>(store: &Store, machine: &'a Machine) -> Result<(&'a Record, PidFd)>
 /// Everything that the joining process needs to know.
 fn script(
     dirs: &Dirs,
-    (machine, record): (&Machine, &Record),
+    name: &MachineName,
+    record: &Record,
     leader: &PidFd,
     command: &Command,
 ) -> Result<Script> {
@@ -100,12 +101,12 @@ fn script(
     let user = command.user.as_deref().map(|user| User::find(&root, user));
     let user = user.transpose()?;
     let systems = match command.login_environment {
-        true => nixos::environment(dirs, machine.name(), &root, command)?,
+        true => nixos::environment(dirs, name, &root, command)?,
         false => None,
     };
     let env = environment(&root, command, user.as_ref(), systems)?;
-    let name = command.words.first().map_or("", String::as_str);
-    let program = find(&root, name, &env)?;
+    let word = command.words.first().map_or("", String::as_str);
+    let program = find(&root, word, &env)?;
     let words: Result<Vec<CString>> = command.words.iter().map(|word| text(word)).collect();
     let home = user.as_ref().map_or("/root", |user| user.home.as_str());
     let workdir = match command.workdir.as_str() {

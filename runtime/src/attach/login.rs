@@ -23,6 +23,17 @@ const DEVPTS: u64 = 0x1cd1;
 /// How long the machine's systemd may take to start a getty.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// What the caller is told while it is connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoginEvent {
+    /// What is typed goes to the machine from now on.
+    Connected,
+    /// The machine has ended.
+    Ended,
+    /// The user has left.
+    Left,
+}
+
 /// Connects the caller's terminal with a login prompt of the machine, until the user leaves or the
 /// machine ends. The prompt is that of a getty which the machine's systemd starts, or, if it cannot,
 /// of the machine's `login`.
@@ -30,7 +41,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// # Errors
 /// [`Kind::NotFound`] if no machine of that name runs; [`Kind::Usage`] without a terminal;
 /// [`Kind::NoCommand`] if the machine has neither.
-pub fn login(dirs: &Dirs, name: &MachineName, tell: &mut dyn FnMut(&str)) -> Result<u8> {
+pub fn login(dirs: &Dirs, name: &MachineName, tell: &mut dyn FnMut(LoginEvent)) -> Result<u8> {
     if ConsoleMode::detect() != ConsoleMode::Interactive {
         let what = "login needs a terminal";
         return Err(Error::new(Kind::Usage, what)
@@ -39,9 +50,7 @@ pub fn login(dirs: &Dirs, name: &MachineName, tell: &mut dyn FnMut(&str)) -> Res
     let store = Store::new(dirs, Arc::new(Cgroups::probe()?));
     let machine = running(&store, name)?;
     let leader = leader(&store, &machine)?;
-    tell(&format!(
-        "connected to a terminal of {name}; ^] three times within a second leaves it"
-    ));
+    tell(LoginEvent::Connected);
     let root = machine.record().and_then(|record| record.range);
     if let Some((master, unit)) = getty(dirs, name, &leader, root.map_or(0, Range::base))? {
         let mut session = Session::open(ConsoleMode::Interactive)?;
@@ -49,13 +58,12 @@ pub fn login(dirs: &Dirs, name: &MachineName, tell: &mut dyn FnMut(&str)) -> Res
         session.leave_terminal();
         drop(session);
         match parted? {
-            Parted::Ended => tell(&format!("{name} has ended")),
-            // It would be started again, on a terminal that is another's by then.
-            Parted::Left => drop(quietly(
-                dirs,
-                name,
-                &["systemctl", "--quiet", "stop", &unit],
-            )?),
+            Parted::Ended => tell(LoginEvent::Ended),
+            Parted::Left => {
+                tell(LoginEvent::Left);
+                // It would be started again, on a terminal that is another's by then.
+                quietly(dirs, name, &["systemctl", "--quiet", "stop", &unit])?;
+            }
         }
         drop(master);
         return Ok(0);

@@ -22,7 +22,7 @@ pub use self::bind::{BindRequest, bind, unbind};
 pub use self::enter::{Command, exec};
 pub(crate) use self::entrance::Entrance;
 pub(crate) use self::env::has_command;
-pub use self::login::login;
+pub use self::login::{LoginEvent, login};
 pub(crate) use self::manager::ask;
 pub(crate) use self::own::nsrun;
 pub use self::shell::{Shell, shell};
