@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use clap::builder::NonEmptyStringValueParser;
 use nsrun_runtime::Result;
 use nsrun_runtime::plan::Mode;
 
@@ -24,7 +25,7 @@ pub struct BootArgs {
     machine: Said<MachineArgs>,
 
     /// Boot the program PATH of the image instead of its init
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = NonEmptyStringValueParser::new())]
     init: Option<String>,
 
     /// Arguments for init; NAME=VALUE goes to its environment unless NAME has a dot

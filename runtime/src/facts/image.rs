@@ -64,10 +64,7 @@ impl ImageRoot {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         rustix::fs::open(path, flags, Mode::empty())
-            .map(|directory| Self {
-                directory,
-                mounts: Vec::new(),
-            })
+            .map(Self::of)
             .map_err(|errno| {
                 let kind = match errno {
                     Errno::NOENT => Kind::NotFound,
@@ -79,9 +76,32 @@ impl ImageRoot {
             })
     }
 
-    /// Has paths lead into `source` where it will be mounted.
-    pub(crate) fn show(&mut self, target: &str, source: OwnedFd) {
-        self.mounts.push(Shown::new(target, source));
+    /// Has paths lead into what the host has at `source`, where it will be mounted.
+    pub(crate) fn show(&mut self, target: &str, source: &Path) {
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        if let Ok(source) = rustix::fs::open(source, flags, Mode::empty()) {
+            self.mounts.push(Shown::new(target, source));
+        }
+    }
+
+    /// The directory at a path inside, as a root of its own.
+    ///
+    /// # Errors
+    /// [`Kind::BadInput`] if there is none.
+    pub(crate) fn directory(&self, path: &str) -> Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = self.resolve(path, flags).map(Self::of);
+        opened.map_err(|errno| {
+            let what = format!("cannot open {} in the image", path.escape_debug());
+            Error::new(Kind::BadInput, what).because(std::io::Error::from(errno))
+        })
+    }
+
+    fn of(directory: OwnedFd) -> Self {
+        Self {
+            directory,
+            mounts: Vec::new(),
+        }
     }
 
     /// User and group that own the directory.

@@ -5,7 +5,7 @@ use std::fmt;
 use super::owners;
 use crate::dirs::Dirs;
 use crate::error::{Context, Result};
-use crate::facts::{HostFacts, ImageFacts, ImageRoot, Opened, open_sources};
+use crate::facts::{HostFacts, ImageFacts, ImageRoot, JournalFacts, Opened, open_sources};
 use crate::launch;
 use crate::ownership::{TreeIds, treat};
 use crate::plan::mounts::{Mount, Source, What};
@@ -32,13 +32,13 @@ struct Script {
 /// # Errors
 /// As for a start, up to the point where it would begin to change anything.
 pub fn explain(request: &Request, dirs: &Dirs) -> Result<Explanation> {
-    let Prepared { root, plan, .. } = prepare(request)?;
+    let Prepared { image, plan, .. } = prepare(request)?;
     let range = match plan.users {
         PrivateUsers::No => None,
-        PrivateUsers::Pick => Range::new(owners::wish(&root)?.unwrap_or(FIRST_BASE), SIZE),
+        PrivateUsers::Pick => Range::new(owners::wish(&image)?.unwrap_or(FIRST_BASE), SIZE),
         PrivateUsers::Fixed(range) => Some(range),
     };
-    let treatment = treat(plan.ownership, TreeIds::of(root.owner()?), range)
+    let treatment = treat(plan.ownership, TreeIds::of(image.owner()?), range)
         .cannot(|| format!("start from {}", plan.root.display()))?;
     let script = launch::compile(&plan, range, treatment.id_map(), dirs.run())?;
     Ok(Explanation {
@@ -53,6 +53,9 @@ pub fn explain(request: &Request, dirs: &Dirs) -> Result<Explanation> {
 
 /// A plan, and what was opened for it.
 pub(super) struct Prepared {
+    /// The image's top.
+    pub(super) image: ImageRoot,
+    /// The machine's root in it.
     pub(super) root: ImageRoot,
     pub(super) plan: Plan,
     /// The sources of the plan's mounts.
@@ -62,33 +65,36 @@ pub(super) struct Prepared {
 /// Gathers the facts and makes the plan.
 pub(super) fn prepare(request: &Request) -> Result<Prepared> {
     let host = HostFacts::probe(request)?;
-    let mut root = ImageRoot::open(&request.root)?;
-    let mounts = plan::all_mounts(request)?;
-    let opened = open_sources(&mounts, &root)?;
-    show_mounts(&mut root, &mounts, &opened)?;
-    let image = ImageFacts::probe(request, &root, host.timezone.as_deref())?;
-    let plan = plan::make(request, &host, &image, (mounts, &opened))?;
-    Ok(Prepared { root, plan, opened })
+    let image = ImageRoot::open(&request.root)?;
+    let within = request.pivot_root.as_ref();
+    let mut root = image.directory(within.map_or(".", |pivot| &pivot.new))?;
+    show_mounts(&mut root, &request.mounts);
+    let facts = ImageFacts::probe(request, &root, host.timezone.as_deref())?;
+    let id = plan::machine_id(request, &host, &facts)?;
+    let journal = plan::plan_journal(request, &id, &JournalFacts::probe(&id))?;
+    let mounts = plan::all_mounts(request, journal.as_ref())?;
+    let opened = open_sources(&mounts, &image, &root)?;
+    let plan = plan::make(request, &host, &facts, (mounts, &opened), journal)?;
+    Ok(Prepared {
+        image,
+        root,
+        plan,
+        opened,
+    })
 }
 
-/// What the image lacks may be in what the host has for it.
-fn show_mounts(root: &mut ImageRoot, mounts: &[Mount], opened: &[Opened]) -> Result<()> {
-    let mut opened = opened.iter();
+/// What the image lacks may be in what the host has for it. What cannot be opened is told when the
+/// mounts are prepared.
+fn show_mounts(root: &mut ImageRoot, mounts: &[Mount]) {
     for mount in mounts {
-        let sources: Vec<&Opened> = opened.by_ref().take(mount.what.sources().len()).collect();
-        if let (
-            What::Bind {
-                source: Source::Host(_),
-                ..
-            },
-            Some(Opened { fd: Some(fd), .. }),
-        ) = (&mount.what, sources.first())
+        if let What::Bind {
+            source: Source::Host(path),
+            ..
+        } = &mount.what
         {
-            let fd = fd.try_clone();
-            root.show(&mount.target, fd.cannot(|| "duplicate a descriptor")?);
+            root.show(&mount.target, path);
         }
     }
-    Ok(())
 }
 
 impl fmt::Display for Explanation {

@@ -11,6 +11,7 @@ mod devices;
 mod explain;
 mod host;
 mod journal;
+mod link_journal;
 mod network;
 mod owners;
 mod printer;

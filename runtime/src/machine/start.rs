@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::background;
 use super::explain::{Prepared, prepare};
 use super::host::Cgroups;
+use super::link_journal;
 use super::owners;
 use super::register;
 use super::restart::{Restart, Waits};
@@ -67,7 +68,12 @@ pub fn start(
     if request.users == PrivateUsers::No {
         crate::sys::seal::ensure().cannot(|| "go on as a sealed copy of nsrun")?;
     }
-    let Prepared { root, plan, opened } = prepare(request)?;
+    let Prepared {
+        image,
+        root,
+        plan,
+        opened,
+    } = prepare(request)?;
     if let Some(warning) = root::check(&plan.root, options.allow_unsafe_root)? {
         tell(Event::Warning(&warning));
     }
@@ -92,10 +98,13 @@ pub fn start(
     if options.background {
         session.serve(Hub::new(claim.path(), &dirs.console_log(&plan.machine))?);
     }
-    let (range, map) = owners::settle(&plan, &root, &mut claim, &mut session, tell)?;
+    let (range, map) = owners::settle(&plan, &image, &mut claim, &mut session, tell)?;
     let base = range.map_or(0, Range::base);
     let top = map.show(root.owner()?, base);
-    let gathered = scratch::gather(&plan, opened, (base, top), &mut claim)?;
+    if let Some(journal) = &plan.journal {
+        link_journal::prepare(journal)?;
+    }
+    let gathered = scratch::gather(&plan, &root, opened, (base, top), &mut claim)?;
     let mut scope = make_scope(&plan, cgroups.host(), &mut claim)?;
     if plan.boots {
         scope.enter_supervisor()?;
