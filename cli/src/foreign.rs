@@ -40,7 +40,6 @@ const TABLE: &[(&[&str], Answer)] = &[
         &["--keep-unit"],
         Instead("nothing: in a unit that is delegated to nsrun, the machine is in that unit"),
     ),
-    (&["--system"], Not("machines belong to root of the host")),
     (
         &["--share-system"],
         Not("machines have namespaces of their own"),

@@ -30,6 +30,7 @@ const BAD: &[(&str, &[&str])] = &[
     ("--drop-capability", &["", "CAP_NONSENSE"]),
     ("--ambient-capability", &["", "CAP_NONSENSE"]),
     ("--template", &[""]),
+    ("--system", &[""]),
     ("--ephemeral", &["", "tape"]),
     ("--volatile", &["", "perhaps"]),
     ("--pivot-root", &["", "relative", "/"]),

@@ -21,13 +21,6 @@ const LONGEST: u64 = 64 * 1024;
 /// The profile that a NixOS image's init belongs to.
 const NIXOS_SYSTEM: &str = "nix/var/nix/profiles/system";
 
-/// Where a file may say what the system is. NixOS makes its own when it is activated.
-const OS_RELEASES: [&str; 3] = [
-    "etc/os-release",
-    "usr/lib/os-release",
-    "nix/var/nix/profiles/system/etc/os-release",
-];
-
 /// The image as planning sees it.
 #[derive(Clone, Debug, Default)]
 pub struct ImageFacts {
@@ -217,7 +210,7 @@ impl ImageFacts {
     pub(crate) fn probe(request: &Request, root: &ImageRoot, zone: Option<&str>) -> Result<Self> {
         let mut facts = Self {
             machine_id: machine_id(root),
-            has_os_release: OS_RELEASES.iter().any(|path| root.has(path)),
+            has_os_release: root.has("etc/os-release") || root.has("usr/lib/os-release"),
             lacks_its_system: root.lacks_its_system(),
             is_nixos: root.is_nixos(),
             is_restricted: root.is_restricted(),

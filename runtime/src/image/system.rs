@@ -188,6 +188,9 @@ fn fill(staging: &Staging<'_>, system: &System) -> Result<(), Errno> {
         chmodat(top, *path, mode, AtFlags::empty())?;
     }
     symlinkat(system.inside(), top, format!("{PROFILES}/{PROFILE}"))?;
+    // Until NixOS makes its own.
+    let release = format!("/{PROFILES}/{PROFILE}/etc/os-release");
+    symlinkat(release, top, "etc/os-release")?;
     symlinkat(format!("/{PROFILES}/{PROFILE}/init"), top, "sbin/init")
 }
 

@@ -20,7 +20,7 @@ Examples:
   nsrun top
   nsrun top -d 0.5 --sort memory
   nsrun top -n 2 | tail -n 5
-  nsrun --json top -n 0 -d 10 >>usage.json
+  nsrun --json top -n 0 -d 10
 
 Keys: n c m t i u choose the column to sort by, r turns the order, arrows and page keys scroll,
 space looks at once, q quits. A processor that is busy all the time is 100%. The first values are

@@ -89,7 +89,8 @@ fn verbs_for_machines_become_nsruns() {
         ),
         (
             "enable --now web db",
-            "--quiet enable --now web; --quiet enable --now db",
+            "--quiet enable --now web -- --quiet --defaults=nspawn --settings-merge=group --settings=override --network=veth --private-users=pick --private-users-ownership=auto --allow-unsafe-root --register=auto; \
+             --quiet enable --now db -- --quiet --defaults=nspawn --settings-merge=group --settings=override --network=veth --private-users=pick --private-users-ownership=auto --allow-unsafe-root --register=auto",
         ),
         ("disable web", "--quiet disable web"),
     ];
