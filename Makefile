@@ -58,6 +58,7 @@ vm:
 
 vm-test: vm build-tests
 	tests/run/vm
+	tests/run/host-boot
 
 bench: release
 	$(CARGO) build --release --locked --package nsrun-tests --bins

@@ -32,6 +32,7 @@ use crate::cmd::run::RunArgs;
 use crate::cmd::show::ShowArgs;
 use crate::cmd::status::StatusArgs;
 use crate::cmd::stop::StopArgs;
+use crate::cmd::top::TopArgs;
 use crate::globals::{GlobalArgs, Globals};
 
 const EXAMPLES: &str = "\
@@ -55,6 +56,7 @@ Examples:
 const ENABLE_EXAMPLES: &str = "\
 Examples:
   nsrun enable --now web db           start them now, and whenever the host boots
+  nsrun enable web -- --ephemeral     always with this option of `nsrun start`
   nsrun disable web                   do not start it any more; it goes on for now
 
 With systemd each machine is a unit, nsrun@NAME.service. With OpenRC the service nsrun starts
@@ -132,6 +134,8 @@ pub enum Command {
     Status(StatusArgs),
     /// Print properties of machines for scripts
     Show(ShowArgs),
+    /// Show what machines use, as it changes
+    Top(TopArgs),
     /// Connect the terminal to the console of a machine in the background
     Attach(AttachArgs),
     /// Show what a machine wrote to its console, or its journal
@@ -197,12 +201,13 @@ pub enum Command {
     /// Remove hidden images and what killed commands left
     Clean(CleanArgs),
     /// Make links by which nsrun is called as systemd-nspawn, machinectl and importctl
+    #[command(after_help = crate::cmd::install_compat::HELP)]
     InstallCompat(InstallCompatArgs),
     /// Write the manual pages
     #[command(hide = true)]
     Man(ManArgs),
     /// Print a completion script for a shell
-    #[command(hide = true)]
+    #[command(hide = true, after_help = crate::cmd::completions::HELP)]
     Completions(CompletionsArgs),
 }
 
@@ -241,6 +246,44 @@ mod tests {
                 assert_style(&of, arg.get_help().map(ToString::to_string));
             }
         }
+    }
+
+    /// The words of an example: what a shell does to them, and what is said about it, is cut off.
+    fn words(line: &str) -> Option<Vec<String>> {
+        let line = line.find("nsrun ").map(|at| &line[at..])?;
+        let ends = ["  ", " | ", " > ", " && "];
+        let end = ends.iter().filter_map(|end| line.find(end)).min();
+        let line = &line[..end.unwrap_or(line.len())];
+        let mut words = Vec::new();
+        for (number, part) in line.split('\'').enumerate() {
+            match number % 2 {
+                0 => words.extend(part.split_whitespace().map(str::to_owned)),
+                _ => words.push(part.to_owned()),
+            }
+        }
+        Some(words)
+    }
+
+    #[test]
+    fn every_example_is_understood() {
+        let mut command = Cli::command();
+        command.build();
+        let mut count = 0;
+        for verb in verbs(&command) {
+            let text = verb.get_after_help().map(ToString::to_string);
+            let text = text.unwrap_or_default();
+            let lines = text.lines().filter(|line| line.starts_with("  "));
+            for words in lines.filter_map(words) {
+                // What a shell runs on its own.
+                if words.iter().any(|word| word.ends_with(')')) {
+                    continue;
+                }
+                let parsed = Cli::try_parse_from(&words);
+                assert!(parsed.is_ok(), "{words:?}: {parsed:?}");
+                count += 1;
+            }
+        }
+        assert!(count > 40, "{count} examples");
     }
 
     #[test]

@@ -40,7 +40,6 @@ const TABLE: &[(&[&str], Answer)] = &[
         &["--keep-unit"],
         Instead("nothing: in a unit that is delegated to nsrun, the machine is in that unit"),
     ),
-    (&["--system"], Not("machines belong to root of the host")),
     (
         &["--share-system"],
         Not("machines have namespaces of their own"),
@@ -93,7 +92,25 @@ const TABLE: &[(&[&str], Answer)] = &[
         &["--no-ask-password"],
         Not("nsrun never asks for a password"),
     ),
-    (&["--network-ipvlan"], Not("nsrun makes veth links only")),
+    (
+        &[
+            "--network-interface",
+            "--network-macvlan",
+            "--network-ipvlan",
+            "--network-veth-extra",
+            "--network-bridge",
+            "--network-zone",
+        ],
+        Not(
+            "nsrun makes one link, between host and machine; make others in a namespace, and \
+             join it by --network-namespace-path",
+        ),
+    ),
+    (
+        &["--port", "-p"],
+        Not("nsrun forwards no ports: use the machine's address or --network=host"),
+    ),
+    (&["--no-pager"], Instead("nothing: nsrun starts no pager")),
 ];
 
 /// What to say of an option that is not understood.
@@ -127,10 +144,43 @@ mod tests {
         }
     }
 
+    /// Options of systemd-nspawn 262.
+    const NSPAWN: &str = "-h --help --version --no-pager -q --quiet --settings --cleanup \
+        --no-ask-password --user --system --share-system -D --directory --template -x --ephemeral -i \
+        --image --image-policy --mstack --oci-bundle --read-only --volatile --root-hash \
+        --root-hash-sig --verity-data --pivot-root -b --boot -a --as-pid2 --chdir -E --setenv -u --uid \
+        --kill-signal --notify-ready --suppress-sync -M --machine --hostname --uuid -S --slice \
+        --property --register --keep-unit --private-users --private-users-ownership \
+        --private-users-chown --private-users-delegate -U --private-network --network-interface \
+        --network-macvlan --network-ipvlan -n --network-veth --network-veth-extra --network-bridge \
+        --network-zone --network-namespace-path -p --port --capability --drop-capability \
+        --ambient-capability --no-new-privileges --system-call-filter --restrict-address-families -Z \
+        --selinux-context -L --selinux-apifs-context --rlimit --oom-score-adjust --cpu-affinity \
+        --personality --resolv-conf --timezone --link-journal -j --forward-journal \
+        --forward-journal-max-use --forward-journal-keep-free --forward-journal-max-file-size \
+        --forward-journal-max-files --bind --bind-ro --tmpfs --overlay --overlay-ro --inaccessible \
+        --bind-user --bind-user-shell --bind-user-group --console -P --pipe --background \
+        --set-credential --load-credential";
+
+    #[test]
+    fn every_option_of_nspawn_is_accepted_or_told_by_name() {
+        let mut command = Cli::command();
+        command.build();
+        let verbs = ["boot", "run"].map(|verb| command.find_subcommand(verb).cloned());
+        let mut own: BTreeSet<String> = verbs.iter().flatten().flat_map(spellings).collect();
+        // Before the verb.
+        own.insert("--version".to_owned());
+        for name in NSPAWN.split_ascii_whitespace() {
+            let told = answer(name).is_some();
+            assert!(told || own.contains(name), "{name} is neither");
+        }
+    }
+
     fn spellings(command: &Command) -> Vec<String> {
         let arguments = command.get_arguments();
         let spelled = |arg: &clap::Arg| {
-            let long = arg.get_long_and_visible_aliases().unwrap_or_default();
+            let mut long = arg.get_long_and_visible_aliases().unwrap_or_default();
+            long.extend(arg.get_all_aliases().unwrap_or_default());
             let short = arg.get_short_and_visible_aliases().unwrap_or_default();
             let long = long.into_iter().map(|name| format!("--{name}"));
             long.chain(short.into_iter().map(|c| format!("-{c}")))

@@ -66,6 +66,10 @@ fn said(args: &Said<MachineArgs>, request: &Request) -> Vec<String> {
             add("pid1", *as_pid1);
         }
     }
+    add(
+        "link-journal",
+        args.names().iter().any(|name| name == "journal"),
+    );
     names.extend(workdir(request));
     names
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use nsrun_runtime::suggest::nearest;
 
 use crate::args::Cli;
 use crate::cmd;
@@ -20,6 +21,9 @@ pub fn explain(error: &clap::Error, words: &[OsString]) -> ExitCode {
         ErrorKind::UnknownArgument if is_of_nspawn(error, words) => {}
         // Nobody is left to be told if this fails.
         _ => drop(error.print()),
+    }
+    if let Some(verb) = meant(error) {
+        report::note(format_args!("hint: did you mean {verb}?"));
     }
     let Ok(status @ 1..) = u8::try_from(error.exit_code()) else {
         return ExitCode::SUCCESS;
@@ -36,6 +40,26 @@ pub fn explain(error: &clap::Error, words: &[OsString]) -> ExitCode {
         }
         _ => status.into(),
     }
+}
+
+/// What a verb that is none was meant to be, where the grammar does not tell: it does not know that
+/// letters change places.
+fn meant(error: &clap::Error) -> Option<String> {
+    let tells = error.get(ContextKind::SuggestedSubcommand).is_some();
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else {
+        return None;
+    };
+    let mut command = Cli::command();
+    command.build();
+    let shown = command.get_subcommands().filter(|verb| !verb.is_hide_set());
+    let names = shown.flat_map(|verb| {
+        [verb.get_name()]
+            .into_iter()
+            .chain(verb.get_visible_aliases())
+    });
+    let names: Vec<&str> = names.collect();
+    let found = nearest(word, names.into_iter()).filter(|_| !tells);
+    found.map(str::to_owned)
 }
 
 /// Says so if it is an option of systemd-nspawn's that is not understood.
@@ -74,6 +98,17 @@ mod tests {
     fn verb_of(line: &str) -> Option<String> {
         let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
         verb(&words)
+    }
+
+    #[test]
+    fn letters_that_changed_places_are_put_back() {
+        let hint = |word: &str| {
+            let error = Cli::command().try_get_matches_from(["nsrun", word]);
+            meant(&error.unwrap_err())
+        };
+        assert_eq!(hint("rnu").as_deref(), Some("run"));
+        assert_eq!(hint("nonsense"), None);
+        assert_eq!(hint("imprt"), None, "the grammar tells");
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod disk;
 pub mod enabled;
 pub mod error;
 pub mod facts;
+pub mod host_limits;
 pub mod image;
 mod launch;
 pub mod lock;
@@ -30,6 +31,7 @@ mod sys;
 pub mod systemd;
 pub mod terminal;
 mod virtual_file;
+mod within;
 
 pub use dirs::Dirs;
 pub use error::{Context, Error, Kind, Result};

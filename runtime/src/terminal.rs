@@ -1,10 +1,13 @@
 //! The user's terminal: raw while a payload has it, as it was before at every other time.
 
+mod full_screen;
+
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, Once};
 
 use rustix::termios::{OptionalActions, QueueSelector, Termios, Winsize};
 
+pub use self::full_screen::{FullScreen, Wake};
 use crate::error::{Context, Result};
 use crate::sys;
 
@@ -16,6 +19,8 @@ pub struct Terminal {
     file: OwnedFd,
     /// The modes from before, while they are changed.
     before: Option<Termios>,
+    /// What is written to it before its modes are put back.
+    farewell: &'static [u8],
 }
 
 impl Terminal {
@@ -29,7 +34,11 @@ impl Terminal {
         }
         let file = file.try_clone_to_owned();
         let file = file.cannot(|| "duplicate the terminal's descriptor")?;
-        Ok(Some(Self { file, before: None }))
+        Ok(Some(Self {
+            file,
+            before: None,
+            farewell: b"",
+        }))
     }
 
     /// Whether this process may read it and change its modes: as a background job the kernel would
@@ -48,7 +57,7 @@ impl Terminal {
         let modes = rustix::termios::tcgetattr(&self.file);
         let modes = modes.cannot(|| "read the terminal's modes")?;
         let before = self.before.get_or_insert_with(|| modes.clone());
-        rescue::arm(self.file.as_fd(), before);
+        rescue::arm(self.file.as_fd(), before, self.farewell);
         let mut raw = modes;
         raw.make_raw();
         rustix::termios::tcsetattr(&self.file, OptionalActions::Now, &raw)
@@ -63,6 +72,7 @@ impl Terminal {
             return;
         };
         if self.in_foreground() {
+            say(self.file.as_fd(), self.farewell);
             // Not TCSADRAIN or TCSAFLUSH: they wait for output, for ever if the terminal stands still.
             // If it has gone there is nothing to put back.
             let _ = rustix::termios::tcsetattr(&self.file, OptionalActions::Now, &before);
@@ -90,18 +100,25 @@ fn in_foreground(file: BorrowedFd<'_>) -> bool {
     }
 }
 
+/// Async-signal-safe. A terminal that has gone hears nothing.
+fn say(terminal: BorrowedFd<'_>, words: &[u8]) {
+    if !words.is_empty() {
+        let _ = rustix::io::write(terminal, words);
+    }
+}
+
 /// Puts the modes back when the process has no chance to unwind: `panic = "abort"`, a fault, a full
 /// stack. Release builds abort on panic, so that [`Drop`] does not run there either.
 mod rescue {
     use super::*;
 
-    /// The terminal that is raw, with its modes from before.
-    static SAVED: Mutex<Option<(OwnedFd, Termios)>> = Mutex::new(None);
+    /// The terminal that is raw, with its modes from before and the last words to it.
+    static SAVED: Mutex<Option<(OwnedFd, Termios, &[u8])>> = Mutex::new(None);
     static INSTALLED: Once = Once::new();
 
-    pub(super) fn arm(file: BorrowedFd<'_>, before: &Termios) {
+    pub(super) fn arm(file: BorrowedFd<'_>, before: &Termios, farewell: &'static [u8]) {
         if let (Ok(file), Ok(mut saved)) = (file.try_clone_to_owned(), SAVED.lock()) {
-            *saved = Some((file, before.clone()));
+            *saved = Some((file, before.clone(), farewell));
         }
         INSTALLED.call_once(install);
     }
@@ -127,10 +144,11 @@ mod rescue {
         let Ok(saved) = SAVED.try_lock() else {
             return;
         };
-        if let Some((file, before)) = saved
+        if let Some((file, before, farewell)) = saved
             .as_ref()
-            .filter(|(file, _)| in_foreground(file.as_fd()))
+            .filter(|(file, ..)| in_foreground(file.as_fd()))
         {
+            say(file.as_fd(), farewell);
             let _ = rustix::termios::tcsetattr(file, OptionalActions::Now, before);
         }
     }

@@ -40,6 +40,7 @@ gather_programs() {
     local target=$1 built=${CARGO_TARGET_DIR:-target}/debug suite
     shift
     cp "$built/nsrun" "$built/pid1" "$target"
+    (($#)) || return 0
     local -a tests=()
     for suite; do
         tests+=(--test "$suite")

@@ -7,6 +7,7 @@ pub mod done;
 pub mod facts;
 pub mod image;
 pub mod machine;
+pub mod many;
 pub mod must;
 pub mod notify;
 pub mod nsrun;

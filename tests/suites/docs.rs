@@ -67,27 +67,39 @@ fn module(path: &str) -> String {
 /// Whether `name` is a suite, a module of the runtime, or a test in one of them.
 fn is_test(name: &str) -> bool {
     let (place, last) = name.rsplit_once("::").must("split the name");
-    let file = format!("tests/suites/{}.rs", place.replace("::", "/"));
-    let suite = workspace().join(file);
-    let text = if suite.exists() {
-        read(&suite)
-    } else {
-        module(place)
+    let base = format!("tests/suites/{}", place.replace("::", "/"));
+    let suites = [".rs", "/main.rs"].map(|end| workspace().join(format!("{base}{end}")));
+    let text = match suites.iter().find(|suite| suite.exists()) {
+        Some(suite) => read(suite),
+        None => module(place),
     };
     (last == "*" && !text.is_empty())
         || text.contains(&format!("fn {last}("))
         || !module(name).is_empty()
 }
 
+/// The tests that a page names.
+fn tests_of(page: &str) -> Vec<String> {
+    let name = Regex::new(r"`([a-z_0-9]+(?:::[a-z_0-9*]+)+)`").must("compile the pattern");
+    let text = read(&workspace().join("docs").join(page));
+    let names = name.captures_iter(&text).map(|c| c[1].to_owned());
+    names
+        .filter(|name| !matches!(&**name, "suite::test" | "module::test"))
+        .collect()
+}
+
 #[test]
 fn guarantees_name_tests_that_exist() {
-    let name = Regex::new(r"`([a-z_0-9]+(?:::[a-z_0-9*]+)+)`").must("compile the pattern");
-    let text = read(&workspace().join("docs/guarantees.md"));
-    let names: Vec<String> = name
-        .captures_iter(&text)
-        .map(|c| c[1].to_owned())
-        .filter(|name| !matches!(&**name, "suite::test" | "module::test"))
-        .collect();
+    let names = tests_of("guarantees.md");
+    assert!(names.len() > 20, "{names:?}");
+    for name in names {
+        assert!(is_test(&name), "{name}");
+    }
+}
+
+#[test]
+fn what_is_said_of_systemd_nspawn_names_tests_that_exist() {
+    let names = tests_of("from-systemd-nspawn.md");
     assert!(names.len() > 20, "{names:?}");
     for name in names {
         assert!(is_test(&name), "{name}");

@@ -1,10 +1,15 @@
 //! Machines that start when the host boots: `enable`, `disable`, and starting and stopping all.
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
 
-use nsrun_tests::{Must, Sandbox, skip};
+use nsrun_tests::done::{Running, run};
+use nsrun_tests::{Must, Sandbox, patience, rng, skip};
 use rustix::mount::{MountFlags, mount};
+use rustix::process::Signal;
 
 const READY: &str = "notify READY=1";
 
@@ -209,6 +214,32 @@ fn the_mark_follows_a_renamed_image_and_goes_with_a_removed_one() {
 }
 
 #[test]
+fn options_are_kept_and_wrong_ones_are_told_at_once() {
+    if Path::new("/run/systemd/system").exists() {
+        skip!("PID 1 of this host is systemd");
+    }
+    let sandbox = Sandbox::new();
+    let image = sandbox.tiny("options", &["facts", READY]);
+    let with = |option: &str| sandbox.nsrun(&["enable", &image, "--", option]);
+    for (option, why) in [
+        ("--nonsense", "unexpected argument"),
+        ("another", "unexpected argument"),
+        ("--all-enabled", "cannot always be started"),
+        ("--hostname=a b", "invalid value"),
+        ("--kernel-cmdline=a b", "has a blank"),
+    ] {
+        let _ = with(option).expect_status(2).expect_stderr(why);
+        assert!(!is_enabled(&sandbox, &image), "{option}");
+    }
+    let _ = with("--hostname=told").success();
+    let words = ["start", "--all-enabled", "--wait=ready"];
+    let _ = sandbox.nsrun(&words).success();
+    let log = sandbox.nsrun(&["logs", &image]).success().stdout;
+    assert!(log.contains("told"), "{log}");
+    let _ = sandbox.nsrun(&["stop", "--all"]).success();
+}
+
+#[test]
 fn an_image_of_another_root_starts_from_there() {
     if Path::new("/run/systemd/system").exists() {
         skip!("PID 1 of this host is systemd");
@@ -222,6 +253,73 @@ fn an_image_of_another_root_starts_from_there() {
     let _ = sandbox.nsrun(&["start", "--all-enabled"]).success();
     assert_eq!(state(&sandbox, &image), "running");
     let _ = sandbox.nsrun(&["stop", "--all"]).success();
+}
+
+/// Names below the directories that systemd starts units from, hidden ones included.
+fn links() -> Vec<String> {
+    let own = Path::new("/etc/systemd/system");
+    let mut links: Vec<String> = ["multi-user.target.wants", "machines.target.wants"]
+        .into_iter()
+        .flat_map(|dir| fs::read_dir(own.join(dir)).into_iter().flatten())
+        .map(|link| {
+            let name = link.must("read a link").file_name();
+            name.to_string_lossy().into_owned()
+        })
+        .collect();
+    links.retain(|name| name.contains("nsrun@"));
+    links.sort();
+    links
+}
+
+#[test]
+fn killed_commands_leave_no_link_to_what_is_gone_and_none_twice() {
+    if Path::new("/run/systemd/system").exists() {
+        skip!("PID 1 of this host is systemd");
+    }
+    let sandbox = Sandbox::new();
+    pretend_systemd();
+    let mut random = rng::seeded("enable");
+    let soak = std::env::var_os("NSRUN_TEST_SOAK").is_some();
+    let (web, new) = (sandbox.name("web"), sandbox.name("new"));
+    let unit = |name: &str| format!("nsrun@{name}.service");
+    for round in 0..if soak { 500 } else { 30 } {
+        let image = sandbox.tiny("web", &[READY]);
+        let _ = sandbox.nsrun(&["-q", "enable", &image]).success();
+        let words: &[&str] = match round % 3 {
+            0 => &["-q", "rename", &web, &new],
+            1 => &["-q", "remove", &web],
+            _ => &["-q", "disable", &web],
+        };
+        let mut running = Running::start(sandbox.command(words));
+        sleep(Duration::from_micros(random.u64(..8000)));
+        running.signal(Signal::KILL);
+        let _ = running.finish(patience(20));
+        let _ = sandbox.nsrun(&["clean"]).success();
+        let images: Vec<&String> = [&web, &new]
+            .into_iter()
+            .filter(|name| sandbox.image_root().join(name).exists())
+            .collect();
+        match (round % 3, &images[..]) {
+            (0, [name]) => assert_eq!(links(), [unit(name)], "the link follows"),
+            (1, []) => assert!(links().is_empty(), "{:?}", links()),
+            (1 | 2, [name]) => assert!(
+                links().is_empty() || links() == [unit(name)],
+                "{:?}",
+                links()
+            ),
+            other => panic!("{other:?} after {words:?}"),
+        }
+        for name in images {
+            let linked = !links().is_empty();
+            assert_eq!(is_enabled(&sandbox, name), linked, "{name} {words:?}");
+            let _ = sandbox.nsrun(&["-q", "remove", name]).success();
+        }
+        assert!(links().is_empty(), "{:?}", links());
+    }
+    let marks = fs::read_dir(sandbox.state_root().join("lib/enabled"));
+    assert_eq!(marks.must("list marks").count(), 0);
+    let own = Path::new("/etc/systemd/system");
+    rustix::mount::unmount(own, rustix::mount::UnmountFlags::DETACH).must("show the units again");
 }
 
 #[test]
@@ -259,22 +357,21 @@ fn a_host_with_systemd_gets_a_template_and_a_link_and_loses_the_link() {
         roots.contains(&format!("={}\n", sandbox.state_root().display())),
         "{roots}"
     );
+    let machinectl = |words: &[&str]| {
+        let mut command = sandbox.command(words);
+        command.arg0("machinectl");
+        run(command, patience(30))
+    };
+    let _ = machinectl(&["disable", &image]).success();
+    assert!(links().is_empty(), "{:?}", links());
+    let _ = machinectl(&["enable", &image]).success();
+    let options = own.join(format!("{unit}.d/20-nsrun-options.conf"));
+    let options = fs::read_to_string(options).must("read the options");
+    assert!(options.contains("--defaults=nspawn"), "{options}");
+    let missing = machinectl(&["enable", "nothing-of-that-name"]);
+    assert_eq!(missing.status, 1, "{missing}");
     let new = sandbox.name("renamed");
     let _ = sandbox.nsrun(&["rename", &image, &new]).success();
-    let links = || {
-        let mut links: Vec<String> = ["multi-user.target.wants", "machines.target.wants"]
-            .into_iter()
-            .flat_map(|dir| fs::read_dir(own.join(dir)).into_iter().flatten())
-            .map(|link| {
-                link.must("read a link")
-                    .file_name()
-                    .to_string_lossy()
-                    .into_owned()
-            })
-            .collect();
-        links.retain(|name| name.starts_with("nsrun@"));
-        links
-    };
     assert_eq!(links(), [format!("nsrun@{new}.service")]);
     let _ = sandbox.nsrun(&["remove", &new]).success();
     assert!(links().is_empty(), "{:?}", links());

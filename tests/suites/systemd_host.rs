@@ -107,8 +107,27 @@ fn a_stop_of_the_unit_stops_the_machine() {
     let sandbox = Sandbox::new();
     let image = sandbox.tiny("unit", &[READY]);
     let mut machine = sandbox.boot(&image).up();
-    host(&["systemctl", "stop", &format!("nsrun-{image}.scope")]).success();
+    // A process that would end by SIGTERM: the machine's own init is to end it.
+    let mut joined = Running::start(sandbox.command(&[
+        "exec",
+        &image,
+        "--",
+        "/sbin/init",
+        "print",
+        "joined",
+        ",",
+        "sleep",
+        "1000000",
+    ]));
+    wait_until(patience(20), "the command has joined", || {
+        joined.so_far().stdout.contains("joined").then_some(())
+    });
+    let unit = format!("nsrun-{image}.scope");
+    assert_eq!(property(&unit, "KillSignal"), "23");
+    host(&["systemctl", "stop", &unit]).success();
     assert_eq!(machine.finish(patience(30)), 0, "{}", machine.output());
+    let joined = joined.finish(patience(20));
+    assert_ne!(joined.status, 143, "SIGTERM reached the payload: {joined}");
 }
 
 #[test]

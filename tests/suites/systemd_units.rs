@@ -131,7 +131,11 @@ fn a_machine_of_a_unit_reboots_in_it() {
     }
     let sandbox = Sandbox::new();
     let image = sandbox.tiny("again", &["print up", READY]);
-    let enabled = Enabled::new(&sandbox, &image, &["--now"]);
+    let words = ["--now", "--", "--property=TasksMax=77", "--hostname=told"];
+    let enabled = Enabled::new(&sandbox, &image, &words);
+    let scope = cgroup(&enabled.unit).join(format!("nsrun-{image}.scope"));
+    let limit = fs::read_to_string(scope.join("pids.max")).must("read the limit");
+    assert_eq!(limit, "77\n", "options are the machine's");
     let before = property(&enabled.unit, "MainPID");
     let _ = sandbox.nsrun(&["reboot", &image]).success();
     wait_until(patience(30), "the second boot", || {

@@ -7,7 +7,15 @@ use nsrun_runtime::{MachineName, Result};
 use crate::globals::Globals;
 use crate::report;
 
+const EXAMPLES: &str = "\
+Examples:
+  nsrun attach web
+  nsrun attach --read-only web
+
+^] three times within a second leaves the console; the machine goes on.";
+
 #[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub struct AttachArgs {
     /// The machine's name
     #[arg(value_name = "NAME")]

@@ -4,7 +4,9 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::builder::{ArgPredicate, PossibleValuesParser, TypedValueParser};
+use clap::builder::{
+    ArgPredicate, NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser,
+};
 use clap::{Args, ValueEnum};
 use nsrun_runtime::machine::{Restart, Started, Until, start_in_background};
 use nsrun_runtime::plan::Mode;
@@ -19,8 +21,8 @@ use crate::said::Said;
 #[derive(clap::Args, Debug)]
 #[command(mut_arg("image", |image| image
     .required(false)
-    .required_unless_present("all_enabled")
-    .default_value_if("all_enabled", ArgPredicate::IsPresent, "")
+    .required_unless_present_any(["all_enabled", "system"])
+    .default_value_ifs(["all_enabled", "system"].map(|given| (given, ArgPredicate::IsPresent, "")))
 ))]
 pub struct StartArgs {
     #[command(flatten)]
@@ -31,7 +33,7 @@ pub struct StartArgs {
     all_enabled: bool,
 
     /// Boot the program PATH of the image instead of its init
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = NonEmptyStringValueParser::new())]
     init: Option<String>,
 
     /// Return when the system's init runs, or when it says that it is ready

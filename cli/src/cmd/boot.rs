@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use clap::builder::NonEmptyStringValueParser;
 use nsrun_runtime::Result;
 use nsrun_runtime::plan::Mode;
 
@@ -10,13 +11,21 @@ use super::start;
 use crate::globals::Globals;
 use crate::said::Said;
 
+const EXAMPLES: &str = "\
+Examples:
+  nsrun boot web
+  nsrun boot --network=host --bind-ro=/srv/data web
+  nsrun boot --ephemeral web -- systemd.unit=rescue.target
+  nsrun boot --dry-run ./rootfs";
+
 #[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub struct BootArgs {
     #[command(flatten)]
     machine: Said<MachineArgs>,
 
     /// Boot the program PATH of the image instead of its init
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = NonEmptyStringValueParser::new())]
     init: Option<String>,
 
     /// Arguments for init; NAME=VALUE goes to its environment unless NAME has a dot

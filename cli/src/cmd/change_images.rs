@@ -25,7 +25,13 @@ pub(crate) struct RenameArgs {
     new: ImageName,
 }
 
+const READ_ONLY_EXAMPLES: &str = "\
+Examples:
+  nsrun read-only web
+  nsrun read-only web no";
+
 #[derive(clap::Args, Debug)]
+#[command(after_help = READ_ONLY_EXAMPLES)]
 pub(crate) struct ReadOnlyArgs {
     /// The image's name
     name: ImageName,

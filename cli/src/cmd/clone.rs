@@ -7,7 +7,12 @@ use crate::globals::Globals;
 use crate::progress::Progress;
 use crate::report;
 
+const EXAMPLES: &str = "\
+Examples:
+  nsrun clone --new-identity web web-2";
+
 #[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct CloneArgs {
     /// The image to copy
     source: ImageName,

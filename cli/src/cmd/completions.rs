@@ -11,6 +11,15 @@ use crate::complete;
 /// The shells that scripts are written for.
 const SHELLS: [&str; 5] = ["bash", "elvish", "fish", "powershell", "zsh"];
 
+pub const HELP: &str = "\
+Examples:
+  source <(nsrun completions bash)
+  source <(nsrun completions zsh machinectl)
+  nsrun completions fish | source
+
+Names of machines that run, and of images, are offered as it suits the verb; only root sees them.
+A script goes with the nsrun that has printed it: have it printed anew when a shell starts.";
+
 #[derive(clap::Args, Debug)]
 pub struct CompletionsArgs {
     /// The shell

@@ -10,7 +10,12 @@ use super::cat::no_settings;
 use crate::globals::Globals;
 use crate::report;
 
+const EXAMPLES: &str = "\
+Examples:
+  nsrun config web";
+
 #[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub struct ConfigArgs {
     /// The machine's name
     #[arg(value_name = "NAME")]

@@ -22,7 +22,12 @@ pub struct NamesArgs {
     machines: Vec<MachineName>,
 }
 
+const KILL_EXAMPLES: &str = "\
+Examples:
+  nsrun kill --signal=HUP --whom=leader web";
+
 #[derive(clap::Args, Debug)]
+#[command(after_help = KILL_EXAMPLES)]
 pub struct KillArgs {
     /// The machines' names
     #[arg(value_name = "NAME", required = true)]
@@ -46,7 +51,12 @@ enum WhomArg {
     All,
 }
 
+const WAIT_EXAMPLES: &str = "\
+Examples:
+  nsrun wait --timeout=60 web db";
+
 #[derive(clap::Args, Debug)]
+#[command(after_help = WAIT_EXAMPLES)]
 pub struct WaitArgs {
     /// The machines' names
     #[arg(value_name = "NAME", required = true)]
@@ -59,7 +69,12 @@ pub struct WaitArgs {
     timeout: u64,
 }
 
+const RUNNING_EXAMPLES: &str = "\
+Examples:
+  nsrun --quiet is-running web && echo up";
+
 #[derive(clap::Args, Debug)]
+#[command(after_help = RUNNING_EXAMPLES)]
 pub struct IsRunningArgs {
     /// The machine's name
     #[arg(value_name = "NAME")]

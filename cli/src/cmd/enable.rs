@@ -3,11 +3,13 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::Parser;
 use nsrun_runtime::enabled::{self, Starter};
 use nsrun_runtime::machine::{Restart, StopOptions, Until, stop};
-use nsrun_runtime::{Kind, MachineName, Result, systemd};
+use nsrun_runtime::{Error, Kind, MachineName, Result, systemd};
 
 use super::start_enabled::{self, Start};
+use crate::args::{Cli, Command};
 use crate::globals::Globals;
 use crate::report;
 
@@ -23,6 +25,10 @@ pub struct EnableArgs {
     /// Start them now, too
     #[arg(long)]
     now: bool,
+
+    /// Options of `nsrun start` to start them with
+    #[arg(value_name = "OPTION", last = true)]
+    options: Vec<String>,
 }
 
 #[derive(clap::Args, Debug)]
@@ -41,7 +47,8 @@ pub fn enable(args: &EnableArgs, globals: &Globals) -> Result<ExitCode> {
     let mut failure = None;
     let mut enabled = Vec::new();
     for name in &args.machines {
-        match enabled::enable(&globals.dirs, name) {
+        check(&args.options, name)?;
+        match enabled::enable(&globals.dirs, name, &args.options) {
             Ok(starter) => enabled.push((name, starter)),
             Err(error) => keep(&mut failure, error),
         }
@@ -72,6 +79,31 @@ pub fn enable(args: &EnableArgs, globals: &Globals) -> Result<ExitCode> {
         restart: Restart::No,
     };
     start_enabled::start(&marks, &start, globals)
+}
+
+/// Options that would keep the machine from starting are told now, not when the host boots.
+fn check(options: &[String], name: &MachineName) -> Result<()> {
+    let not_for_good = |option: &&String| matches!(&***option, "--all-enabled" | "--dry-run");
+    if let Some(option) = options.iter().find(not_for_good) {
+        let what = format!("machine {name} cannot always be started with {option}");
+        return Err(Error::new(Kind::Usage, what));
+    }
+    let words = ["nsrun", "start"].into_iter();
+    let words = words.chain(options.iter().map(String::as_str));
+    let parsed = Cli::try_parse_from(words.chain([name.as_str()]));
+    let error = match parsed.map(|cli| cli.command) {
+        Ok(Command::Start(_)) => return Ok(()),
+        Ok(_) => Error::new(Kind::Usage, "they are another verb's"),
+        Err(error) => {
+            let text = error.to_string();
+            let line = text.lines().next().unwrap_or_default();
+            Error::new(Kind::Usage, line.trim_start_matches("error: ").to_owned())
+        }
+    };
+    let what = format!("machine {name} cannot be started with these options");
+    Err(Error::new(Kind::Usage, what)
+        .because(error)
+        .hint("see nsrun help start"))
 }
 
 fn told(starter: &Starter) -> String {
@@ -134,7 +166,7 @@ fn tell_disabled(name: &MachineName, was: bool, globals: &Globals) {
 }
 
 /// The first failure is the result; others are told.
-fn keep(first: &mut Option<nsrun_runtime::Error>, error: nsrun_runtime::Error) {
+fn keep(first: &mut Option<Error>, error: Error) {
     match first {
         None => *first = Some(error),
         Some(_) => report::print(&error),

@@ -13,7 +13,13 @@ use crate::globals::Globals;
 use crate::progress::Progress;
 use crate::report;
 
+const EXAMPLES: &str = "\
+Examples:
+  nsrun export web web.tar.zst
+  nsrun export --format=xz web > web.tar.xz";
+
 #[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct ExportArgs {
     /// The image to write
     name: ImageName,

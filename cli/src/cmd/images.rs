@@ -8,7 +8,13 @@ use nsrun_runtime::image::{self, ImageDetail, ImageName, ImageSummary, ListOptio
 use crate::globals::Globals;
 use crate::report;
 
+const EXAMPLES: &str = "\
+Examples:
+  nsrun images
+  nsrun images --all --usage";
+
 #[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct ImagesArgs {
     /// List hidden images too
     #[arg(short, long)]
@@ -23,7 +29,12 @@ pub(crate) struct ImagesArgs {
     no_legend: bool,
 }
 
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  nsrun image-status web db";
+
 #[derive(clap::Args, Debug)]
+#[command(after_help = STATUS_EXAMPLES)]
 pub(crate) struct ImageStatusArgs {
     /// The images' names
     #[arg(required = true, value_name = "NAME")]

@@ -15,7 +15,14 @@ use crate::report;
 /// What an archive's name ends with beside the image's name.
 const SUFFIXES: [&str; 6] = [".tar.xz", ".tar.gz", ".tar.bz2", ".tar.zst", ".tgz", ".tar"];
 
+const EXAMPLES: &str = "\
+Examples:
+  nsrun import nixos-system-x86_64-linux.tar.xz web
+  nsrun import --max-bytes=20G backup.tar.zst db
+  ssh host tar -cC /srv/web . | nsrun import - web";
+
 #[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct ImportArgs {
     /// The tar archive, plain or compressed by xz, zstd, gzip or bzip2; `-` is standard input
     #[arg(value_hint = ValueHint::FilePath)]
@@ -28,7 +35,12 @@ pub(crate) struct ImportArgs {
     limits: ArchiveArgs,
 }
 
+const FS_EXAMPLES: &str = "\
+Examples:
+  nsrun import-fs ./rootfs web";
+
 #[derive(clap::Args, Debug)]
+#[command(after_help = FS_EXAMPLES)]
 pub(crate) struct ImportFsArgs {
     /// The directory to copy
     #[arg(value_hint = ValueHint::DirPath)]

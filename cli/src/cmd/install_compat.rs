@@ -13,6 +13,14 @@ use crate::compat::Peer;
 use crate::globals::Globals;
 use crate::report;
 
+pub const HELP: &str = "\
+Examples:
+  nsrun install-compat /usr/local/sbin
+  nsrun install-compat --remove /usr/local/sbin
+
+By the name of a link nsrun understands that program's command line, and has its defaults,
+messages and exit statuses. What it does not do it refuses by name, with status 1.";
+
 #[derive(clap::Args, Debug)]
 pub struct InstallCompatArgs {
     /// The directory of the links, such as one that comes early in PATH

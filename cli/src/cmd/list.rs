@@ -21,7 +21,14 @@ const COLUMNS: [&str; 7] = [
     "STATE",
 ];
 
+const EXAMPLES: &str = "\
+Examples:
+  nsrun list
+  nsrun list --no-legend
+  nsrun --json list";
+
 #[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub struct ListArgs {
     /// Print the rows only, without heading and count
     #[arg(long)]

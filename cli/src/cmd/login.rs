@@ -10,14 +10,27 @@ use super::machine_args;
 use crate::globals::Globals;
 use crate::report;
 
+const LOGIN_EXAMPLES: &str = "\
+Examples:
+  nsrun login web
+
+^] three times within a second leaves the machine, which goes on.";
+
 #[derive(clap::Args, Debug)]
+#[command(after_help = LOGIN_EXAMPLES)]
 pub struct LoginArgs {
     /// The machine's name
     #[arg(value_name = "NAME")]
     machine: MachineName,
 }
 
+const SHELL_EXAMPLES: &str = "\
+Examples:
+  nsrun shell web
+  nsrun shell www@web /bin/sh -c id";
+
 #[derive(clap::Args, Debug)]
+#[command(after_help = SHELL_EXAMPLES)]
 pub struct ShellArgs {
     /// The machine's name, after the user's if that is not root
     #[arg(value_name = "[USER@]NAME")]

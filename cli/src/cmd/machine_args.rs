@@ -7,7 +7,9 @@ use clap::builder::{ArgPredicate, BoolishValueParser, PossibleValuesParser, Type
 use nsrun_runtime::caps::CapSet;
 use nsrun_runtime::image::{is_read_only, lookup};
 use nsrun_runtime::ownership::Ownership;
-use nsrun_runtime::plan::{Changes, Mode, Network, Request, ResolvConf, Timezone, Volatile};
+use nsrun_runtime::plan::{
+    Changes, Mode, Network, PivotRoot, Request, ResolvConf, Timezone, Volatile,
+};
 use nsrun_runtime::range::PrivateUsers;
 use nsrun_runtime::state::Incarnation;
 use nsrun_runtime::{Error, Kind, MachineName, Result};
@@ -19,8 +21,8 @@ use super::mount_args::MountArgs;
 use super::process_args::ProcessArgs;
 use super::security_args::SecurityArgs;
 use super::settings_args::SettingsArgs;
-use super::template;
 use super::unit_args::UnitArgs;
+use super::{system, template};
 use crate::globals::Globals;
 
 // What to start, and how.
@@ -31,13 +33,22 @@ pub struct MachineArgs {
         value_name = "ROOTFS|IMAGE",
         value_hint = ValueHint::AnyPath,
         required = false,
-        required_unless_present = "disk_image",
-        default_value_if("disk_image", ArgPredicate::IsPresent, "")
+        required_unless_present_any = ["disk_image", "system"],
+        default_value_ifs = [
+            ("disk_image", ArgPredicate::IsPresent, ""),
+            ("system", ArgPredicate::IsPresent, "")
+        ]
     )]
     pub image: String,
 
     #[command(flatten)]
     disk: DiskArgs,
+
+    /// Boot the NixOS system PATH of a Nix store, which is mounted; IMAGE keeps the machine's state,
+    /// and is made if it is missing [default: the system's host name]
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::DirPath, 
+        conflicts_with_all = ["template", "disk_image"])]
+    system: Option<PathBuf>,
 
     /// Set the machine's name [default: the image's]
     #[arg(short = 'M', long, value_name = "NAME")]
@@ -56,6 +67,10 @@ pub struct MachineArgs {
     #[arg(long, value_name = "MODE", value_parser = networks())]
     network: Option<Network>,
 
+    /// Join the network namespace that PATH stands for, such as /run/netns/NAME
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, conflicts_with = "network")]
+    network_namespace_path: Option<PathBuf>,
+
     /// Set the host name [default: the machine's name]
     #[arg(long, value_name = "NAME")]
     hostname: Option<MachineName>,
@@ -65,16 +80,16 @@ pub struct MachineArgs {
     uuid: Option<String>,
 
     /// Set an environment variable; without a value, pass the caller's on
-    #[arg(short = 'E', long, alias = "env", value_name = "NAME[=VALUE]")]
-    setenv: Vec<String>,
+    #[arg(short = 'E', long, alias = "env", value_name = "NAME[=VALUE]", value_parser = variable)]
+    setenv: Vec<(String, String)>,
 
     /// Add capabilities, separated by commas
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    capability: Vec<String>,
+    #[arg(long, value_name = "LIST", value_parser = capabilities)]
+    capability: Vec<CapSet>,
 
     /// Remove capabilities, separated by commas
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    drop_capability: Vec<String>,
+    #[arg(long, value_name = "LIST", value_parser = capabilities)]
+    drop_capability: Vec<CapSet>,
 
     /// Make the image of this directory if there is none of its name
     #[arg(long, value_name = "DIRECTORY", value_hint = ValueHint::DirPath)]
@@ -109,6 +124,10 @@ pub struct MachineArgs {
         value_parser = volatiles()
     )]
     volatile: Volatile,
+
+    /// Take NEW, a directory of the image, for its root, and show the image's top at OLD
+    #[arg(long, value_name = "NEW[:OLD]")]
+    pivot_root: Option<PivotRoot>,
 
     /// Make the root file system read-only
     #[arg(
@@ -211,11 +230,13 @@ impl MachineArgs {
         request.users = self.private_users.unwrap_or(self.defaults.users());
         request.ownership = self.private_users_ownership;
         request.network = self.network;
+        request.network_namespace = self.network_namespace()?;
+        request.pivot_root.clone_from(&self.pivot_root);
         request.hostname = self.hostname.as_ref().map(ToString::to_string);
         request.uuid.clone_from(&self.uuid);
-        request.env = environment(&self.setenv)?;
-        request.add_capabilities = capabilities(&self.capability)?;
-        request.drop_capabilities = capabilities(&self.drop_capability)?;
+        request.env.clone_from(&self.setenv);
+        request.add_capabilities = union(&self.capability);
+        request.drop_capabilities = union(&self.drop_capability);
         request.no_new_privileges = self.security.no_new_privileges();
         request.restrictions = self.security.restrictions();
         request.changes = self.changes().unwrap_or_default();
@@ -228,8 +249,12 @@ impl MachineArgs {
         request.resolv_conf = self.resolv_conf;
         request.timezone = self.timezone;
         request.mounts = self.mounts.mounts()?;
+        if let Some(path) = &self.system {
+            request.mounts.push(system::mount(path)?);
+        }
         request.user.clone_from(&self.processes.user);
-        request.ambient_capabilities = capabilities(&self.processes.ambient_capability)?;
+        request.ambient_capabilities = union(&self.processes.ambient_capability);
+        request.link_journal = self.processes.link_journal();
         request.console = self.processes.console();
         request.notify_ready = self.processes.notify_ready();
         request.tuning = self.processes.tuning();
@@ -238,6 +263,15 @@ impl MachineArgs {
         request.credentials = self.processes.credentials()?;
         request.interactive = isatty(rustix::stdio::stdin()) && isatty(rustix::stdio::stdout());
         Ok(request)
+    }
+
+    fn network_namespace(&self) -> Result<Option<PathBuf>> {
+        let path = self.network_namespace_path.as_deref();
+        let absolute = path.map(std::path::absolute).transpose();
+        absolute.map_err(|error| {
+            let what = "cannot use --network-namespace-path";
+            Error::new(Kind::Usage, what).because(error)
+        })
     }
 
     /// What becomes of changes, if they are not kept.
@@ -256,6 +290,9 @@ impl MachineArgs {
     fn root(&self, globals: &Globals) -> Result<PathBuf> {
         if let Some(image) = &self.disk.image {
             return self.disk.path(image, &self.image);
+        }
+        if let Some(path) = &self.system {
+            return system::root(&self.image, path, self.dry_run, globals);
         }
         if let Some(template) = &self.template {
             return template::root(&self.image, template, self.dry_run, globals);
@@ -324,8 +361,16 @@ fn variable(text: &str) -> Result<(String, String)> {
     Ok((name.to_owned(), value))
 }
 
-fn capabilities(words: &[String]) -> Result<CapSet> {
-    words.join(",").parse()
+/// Capabilities between commas.
+pub fn capabilities(text: &str) -> Result<CapSet> {
+    if text.is_empty() {
+        return Err(Error::new(Kind::Usage, "it names no capability"));
+    }
+    text.parse()
+}
+
+fn union(sets: &[CapSet]) -> CapSet {
+    sets.iter().fold(CapSet::default(), |all, set| all | *set)
 }
 
 fn ownerships() -> impl TypedValueParser<Value = Ownership> {

@@ -37,7 +37,9 @@ mod start;
 mod start_enabled;
 pub mod status;
 pub mod stop;
+mod system;
 mod template;
+pub mod top;
 pub mod unit_args;
 
 use std::process::ExitCode;
@@ -60,6 +62,13 @@ pub fn dispatch(command: &Command, globals: &Globals) -> ExitCode {
     })
 }
 
+/// Puts right what no machine's name leads to, after a crash.
+fn repair() {
+    if let Err(error) = nsrun_runtime::host_limits::put_back() {
+        report::print(&error);
+    }
+}
+
 /// Runs the verb; the exit status is that of a success.
 pub(crate) fn attempt(command: &Command, globals: &Globals) -> Result<ExitCode> {
     let for_everybody = matches!(
@@ -68,6 +77,7 @@ pub(crate) fn attempt(command: &Command, globals: &Globals) -> Result<ExitCode> 
     );
     if !for_everybody {
         require_root()?;
+        repair();
     }
     carry_out(command, globals)
 }
@@ -97,6 +107,7 @@ fn carry_out(command: &Command, globals: &Globals) -> Result<ExitCode> {
         Command::List(args) => list::run(args, globals),
         Command::Status(args) => status::run(args, globals),
         Command::Show(args) => show::run(args, globals),
+        Command::Top(args) => top::run(args, globals),
         Command::Attach(args) => attach::run(args, globals),
         Command::Logs(args) => logs::run(args, globals),
         Command::Bind(args) => bind::run(args, globals),

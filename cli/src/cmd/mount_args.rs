@@ -21,7 +21,8 @@ pub struct MountArgs {
     #[arg(help_heading = HEADING, long, value_name = "PATH[:OPTIONS]")]
     tmpfs: Vec<String>,
 
-    /// Put directories on top of one another; UPPER takes the changes, a new one if empty
+    /// Put directories on top of one another, `+` for those of the image; UPPER takes the changes, a
+    /// new one if empty
     #[arg(help_heading = HEADING, long, value_name = "LOWER[:LOWER...]:UPPER:TARGET")]
     overlay: Vec<String>,
 

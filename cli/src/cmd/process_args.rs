@@ -5,12 +5,15 @@ use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use clap::builder::BoolishValueParser;
-use nsrun_runtime::plan::ConsoleMode;
+use clap::builder::{BoolishValueParser, NonEmptyStringValueParser};
+use nsrun_runtime::caps::CapSet;
 use nsrun_runtime::plan::credentials::{self, Credential};
 use nsrun_runtime::plan::tuning::{AskedLimit, CpuList, OomScore, Personality, Tuning};
+use nsrun_runtime::plan::{ConsoleMode, LinkJournal};
 use nsrun_runtime::supervise::Signal;
 use nsrun_runtime::{Context, Error, Kind, Result};
+
+use super::machine_args::capabilities;
 
 /// Where they are in the help: by each option, since a group's heading would hold for what follows.
 const HEADING: &str = "Processes and secrets";
@@ -39,12 +42,13 @@ pub struct ProcessArgs {
     kill_signal: Option<Signal>,
 
     /// Run as a user of the image, by name or number [default: root]
-    #[arg(help_heading = HEADING, short, long, alias = "uid", value_name = "NAME")]
+    #[arg(help_heading = HEADING, short, long, alias = "uid", value_name = "NAME",
+        value_parser = NonEmptyStringValueParser::new())]
     pub user: Option<String>,
 
     /// Give the command capabilities that it has as any user, separated by commas
-    #[arg(help_heading = HEADING, long, value_name = "LIST", value_delimiter = ',')]
-    pub ambient_capability: Vec<String>,
+    #[arg(help_heading = HEADING, long, value_name = "LIST", value_parser = capabilities)]
+    pub ambient_capability: Vec<CapSet>,
 
     /// Choose the console: `interactive`, `read-only`, `passive`, `pipe` for nsrun's streams, or
     /// `autopipe` [default: a terminal for boot, autopipe for run]
@@ -70,6 +74,15 @@ pub struct ProcessArgs {
     #[arg(long, hide = true, overrides_with = "notify_ready")]
     no_notify_ready: bool,
 
+    /// Show the machine's journal on the host: in a directory of the `host`, or by a link to that of
+    /// the `guest`; `try-host`, `try-guest` if the host keeps journals; `auto` as it is; `no`
+    #[arg(help_heading = HEADING, long, value_name = "MODE")]
+    link_journal: Option<LinkJournal>,
+
+    /// Link the journal if the host keeps journals, as --link-journal=try-guest
+    #[arg(help_heading = HEADING, short = 'j', conflicts_with = "link_journal")]
+    journal: bool,
+
     /// Give the payload a secret, with C's escapes in the VALUE
     #[arg(help_heading = HEADING, long, value_name = "ID:VALUE")]
     set_credential: Vec<String>,
@@ -90,6 +103,12 @@ impl ProcessArgs {
         self.notify_ready.or(self.no_notify_ready.then_some(false))
     }
 
+    /// Whose directory the machine's journal is in.
+    pub fn link_journal(&self) -> LinkJournal {
+        let short = self.journal.then_some(LinkJournal::TryGuest);
+        self.link_journal.or(short).unwrap_or_default()
+    }
+
     /// How processes run.
     pub fn tuning(&self) -> Tuning {
         Tuning {
@@ -106,10 +125,18 @@ impl ProcessArgs {
         let set = self
             .set_credential
             .iter()
-            .map(|text| Credential::parse(text));
-        let loaded = self.load_credential.iter().map(|text| load(text));
+            .map(|text| Credential::parse(text).map_err(|error| of("--set-credential", error)));
+        let loaded = self
+            .load_credential
+            .iter()
+            .map(|text| load(text).map_err(|error| of("--load-credential", error)));
         set.chain(loaded).collect()
     }
+}
+
+/// An error about the value of an option.
+fn of(option: &str, error: Error) -> Error {
+    Error::new(error.kind(), format!("cannot use {option}")).because(error)
 }
 
 fn load(text: &str) -> Result<Credential> {

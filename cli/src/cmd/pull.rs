@@ -9,7 +9,13 @@ use super::import::{self, ArchiveArgs, Named};
 use crate::globals::Globals;
 use crate::progress::Progress;
 
+const EXAMPLES: &str = "\
+Examples:
+  nsrun pull https://example.org/images/web.tar.xz
+  nsrun pull --verify=no file:///srv/images/web.tar.xz db";
+
 #[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct PullArgs {
     /// The tar archive: http, https or file
     url: Url,

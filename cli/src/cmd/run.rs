@@ -11,7 +11,15 @@ use super::start;
 use crate::globals::Globals;
 use crate::said::Said;
 
+const EXAMPLES: &str = "\
+Examples:
+  nsrun run web
+  nsrun run web -- nix-store --verify
+  nsrun run --bind=./src:/src --workdir=/src ./rootfs -- make check
+  nsrun run --ephemeral --user=nobody web -- id";
+
 #[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub struct RunArgs {
     #[command(flatten)]
     machine: Said<MachineArgs>,

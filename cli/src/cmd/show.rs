@@ -12,7 +12,13 @@ use crate::format::moment;
 use crate::globals::Globals;
 use crate::report;
 
+const EXAMPLES: &str = "\
+Examples:
+  nsrun show web
+  nsrun show -P Leader,State web";
+
 #[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub struct ShowArgs {
     /// The machines' names
     #[arg(value_name = "NAME", required = true)]

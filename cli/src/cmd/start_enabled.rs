@@ -129,7 +129,14 @@ fn words(mark: &Enabled, start: &Start, globals: &Globals) -> Vec<OsString> {
         words.push("--quiet".into());
     }
     words.push("start".into());
-    words.push(format!("--restart={}", start.restart).into());
+    let own = mark
+        .options
+        .iter()
+        .any(|word| word.starts_with("--restart"));
+    if start.restart != Restart::No && !own {
+        words.push(format!("--restart={}", start.restart).into());
+    }
+    words.extend(mark.options.iter().map(OsString::from));
     words.push(mark.name.as_str().into());
     words
 }

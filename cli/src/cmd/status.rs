@@ -11,7 +11,13 @@ use crate::report;
 /// Columns before a field's value.
 const INDENT: usize = 18;
 
+const EXAMPLES: &str = "\
+Examples:
+  nsrun status web
+  nsrun status --full --lines=100 web db";
+
 #[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub struct StatusArgs {
     /// The machines' names [default: all that run]
     #[arg(value_name = "NAME")]

@@ -12,7 +12,14 @@ use crate::report;
 /// A year: what is asked for in seconds is not meant to be longer.
 pub(super) const LONGEST: u64 = 365 * 24 * 60 * 60;
 
+const EXAMPLES: &str = "\
+Examples:
+  nsrun stop web
+  nsrun stop --timeout=10 web
+  nsrun stop --kill web";
+
 #[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub struct StopArgs {
     /// The machine's name
     #[arg(

@@ -16,7 +16,7 @@ pub struct UnitArgs {
     property: Vec<Property>,
 
     /// Put the machine into a slice of the host's systemd [default: machine.slice]
-    #[arg(help_heading = HEADING, long, value_name = "SLICE")]
+    #[arg(help_heading = HEADING, short = 'S', long, value_name = "SLICE")]
     slice: Option<Slice>,
 
     /// Have machinectl show the machine: `yes`, `no`, or `auto` if the host has machined

@@ -55,9 +55,14 @@ pub(super) fn all(peer: Peer, translation: &Translation) -> ExitCode {
 }
 
 /// Says why nothing is done, or what was asked of the program itself.
-pub(super) fn refuse(refusal: &Refusal) -> ExitCode {
+pub(super) fn refuse(peer: Peer, refusal: &Refusal) -> ExitCode {
     match refusal {
         Refusal::Unsupported(text) => report::note(text),
+        Refusal::Words(error) if error.kind() == ErrorKind::UnknownArgument => {
+            // getopt(3) says so; scripts look for it to learn which options there are.
+            let (name, option) = (peer.name(), argument(error).unwrap_or_default());
+            report::note(format_args!("{name}: unrecognized option '{option}'"));
+        }
         Refusal::Words(error) => {
             // Nobody is left to be told if this fails.
             let _ = error.print();
@@ -79,6 +84,7 @@ fn one(peer: Peer, step: &Step) -> Result<ExitCode, Failure> {
         Step::Start { name, words } => return start(peer, name, words),
         Step::Machines(style) => views::machines(style, &globals()?)?,
         Step::Images(style) => views::images(style, &globals()?)?,
+        Step::ImagesWithPaths(style) => views::images_with_paths(style, &globals()?)?,
         Step::ImageProperties { name, choice } => {
             views::image_properties(name, choice, &globals()?)?;
         }
@@ -166,11 +172,7 @@ fn missing(error: &Error, step: &Step, subject: Subject) -> Option<String> {
 
 /// Why nsrun's own grammar refuses what was passed on.
 fn refused(error: &clap::Error) -> (String, Option<&'static str>) {
-    let argument = match error.get(ContextKind::InvalidArg) {
-        Some(ContextValue::String(argument)) => Some(argument.as_str()),
-        _ => None,
-    };
-    match (error.kind(), argument) {
+    match (error.kind(), argument(error)) {
         (ErrorKind::UnknownArgument, Some(option)) => {
             let option = option.split('=').next().unwrap_or(option);
             match foreign::answer(option) {
@@ -188,6 +190,13 @@ fn refused(error: &clap::Error) -> (String, Option<&'static str>) {
             let line = text.lines().next().unwrap_or_default();
             (line.trim_start_matches("error: ").to_owned(), None)
         }
+    }
+}
+
+fn argument(error: &clap::Error) -> Option<&str> {
+    match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(argument)) => Some(argument),
+        _ => None,
     }
 }
 

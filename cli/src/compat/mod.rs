@@ -57,7 +57,7 @@ pub fn run(peer: Peer, words: &[OsString]) -> ExitCode {
     };
     match translated {
         Ok(translation) => carry_out::all(peer, &translation),
-        Err(refusal) => carry_out::refuse(&refusal),
+        Err(refusal) => carry_out::refuse(peer, &refusal),
     }
 }
 

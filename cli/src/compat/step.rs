@@ -48,8 +48,10 @@ pub(super) enum Step {
     },
     /// A table of the machines that run.
     Machines(Style),
-    /// A table of the images.
+    /// A table of the images, in the columns of machinectl.
     Images(Style),
+    /// The same in those of importctl.
+    ImagesWithPaths(Style),
     /// Properties of an image.
     ImageProperties {
         /// The image.

@@ -63,40 +63,76 @@ fn addresses(all: &[IpAddr], shown: Addresses) -> String {
     lines.join("\n")
 }
 
-/// Prints the images.
+/// Prints the images as machinectl does.
 pub(super) fn images(style: &Style, globals: &Globals) -> Result<()> {
+    let head = ["NAME", "TYPE", "RO", "USAGE", "CREATED", "MODIFIED"];
+    print_images(style, &head, globals, |image| {
+        let read_only = yes_no(image.read_only);
+        vec![
+            Cell::of(Some(image.name.as_str())),
+            Cell::of(Some(image.form)),
+            known(Some(read_only), Some(image.read_only.into())),
+            usage(image),
+            time(image.created),
+            time(image.modified),
+        ]
+    })
+}
+
+/// Prints the images as importctl does.
+pub(super) fn images_with_paths(style: &Style, globals: &Globals) -> Result<()> {
+    let head = [
+        "CLASS", "NAME", "TYPE", "PATH", "RO", "CRTIME", "MTIME", "USAGE", "LIMIT",
+    ];
+    print_images(style, &head, globals, |image| {
+        let read_only = if image.read_only { "ro" } else { "rw" };
+        vec![
+            Cell::of(Some("machine")),
+            Cell::of(Some(image.name.as_str())),
+            Cell::of(Some(image.form)),
+            Cell::of(Some(&image.path.display().to_string())),
+            known(Some(read_only), Some(image.read_only.into())),
+            time(image.created),
+            time(image.modified),
+            usage(image),
+            Cell::of(None),
+        ]
+    })
+}
+
+fn print_images(
+    style: &Style,
+    head: &[&str],
+    globals: &Globals,
+    row: impl Fn(&ImageSummary) -> Vec<Cell>,
+) -> Result<()> {
     let options = ListOptions {
         all: style.all,
         usage: false,
     };
     let images = image::list(&globals.dirs, options)?;
-    let head = ["NAME", "TYPE", "RO", "USAGE", "CREATED", "MODIFIED"];
-    let rows: Vec<Vec<Cell>> = images.iter().map(image_row).collect();
-    print(&table::lines(*style, "images", &head, &rows));
+    let rows: Vec<Vec<Cell>> = images.iter().map(row).collect();
+    print(&table::lines(*style, "images", head, &rows));
     Ok(())
 }
 
-fn image_row(image: &ImageSummary) -> Vec<Cell> {
-    let known = |text: Option<String>, value: Option<Value>| Cell {
+fn known(text: Option<&str>, value: Option<Value>) -> Cell {
+    Cell {
         value: value.unwrap_or_default(),
-        ..Cell::of(text.as_deref())
-    };
-    let bytes = |bytes: u64| indicatif::BinaryBytes(bytes).to_string();
-    let time = |time: Option<Moment>| {
-        let value = time.and_then(|time| serde_json::to_value(time).ok());
-        known(time.map(|time| time.to_string()), value)
-    };
-    vec![
-        Cell::of(Some(image.name.as_str())),
-        Cell::of(Some(image.form)),
-        Cell {
-            text: yes_no(image.read_only).to_owned(),
-            value: image.read_only.into(),
-        },
-        known(image.usage.map(bytes), image.usage.map(Value::from)),
-        time(image.created),
-        time(image.modified),
-    ]
+        ..Cell::of(text)
+    }
+}
+
+fn time(time: Option<Moment>) -> Cell {
+    let value = time.and_then(|time| serde_json::to_value(time).ok());
+    known(time.map(|time| time.to_string()).as_deref(), value)
+}
+
+fn usage(image: &ImageSummary) -> Cell {
+    let text = image
+        .usage
+        .map(|bytes| indicatif::BinaryBytes(bytes).to_string());
+    known(text.as_deref(), image.usage.map(Value::from))
 }
 
 fn yes_no(value: bool) -> &'static str {

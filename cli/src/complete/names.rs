@@ -21,11 +21,13 @@ enum Named {
     Image,
     /// An image, or a directory.
     Tree,
+    /// A machine or image and a colon, or a path. Both operands are such.
+    Place,
 }
 
 /// The verbs of all programs whose first operand is not a machine: those of one name are about the
 /// same.
-const VERBS: [(Named, &[&str]); 2] = [
+const VERBS: [(Named, &[&str]); 3] = [
     (
         Named::Image,
         &[
@@ -46,6 +48,7 @@ const VERBS: [(Named, &[&str]); 2] = [
         ],
     ),
     (Named::Tree, &["boot", "run", "start"]),
+    (Named::Place, &["cp"]),
 ];
 
 /// Adds completers to the first operand of verbs, and to options that name a machine or image.
@@ -72,6 +75,7 @@ fn first_operand(arg: Arg, named: Named) -> Arg {
     let names = arg.get_value_names().unwrap_or_default();
     let is_name = names.first().is_some_and(|name| name.contains("NAME"));
     match arg.get_index() {
+        Some(2) if named == Named::Place => arg.add(completer(named)),
         Some(1) if is_name || named != Named::Machine => arg.add(completer(named)),
         _ => arg,
     }
@@ -84,8 +88,10 @@ fn completer(named: Named) -> ArgValueCompleter {
             .filter(|name| typed.to_str().is_some_and(|typed| name.starts_with(typed)))
             .map(CompletionCandidate::new)
             .collect();
-        if named == Named::Tree {
-            found.extend(PathCompleter::dir().complete(typed));
+        match named {
+            Named::Tree => found.extend(PathCompleter::dir().complete(typed)),
+            Named::Place => found.extend(PathCompleter::any().complete(typed)),
+            Named::Machine | Named::Image => {}
         }
         found
     })
@@ -110,6 +116,13 @@ fn names(named: Named, dirs: &Dirs) -> Vec<String> {
         Named::Image | Named::Tree => {
             let images = image::list(dirs, ListOptions::default()).unwrap_or_default();
             images.iter().map(|image| image.name.to_string()).collect()
+        }
+        Named::Place => {
+            let mut all = names(Named::Machine, dirs);
+            all.extend(names(Named::Image, dirs));
+            all.sort();
+            all.dedup();
+            all.iter().map(|name| format!("{name}:")).collect()
         }
     }
 }
@@ -150,6 +163,7 @@ mod tests {
         std::fs::create_dir(root.path().join(".hidden")).unwrap();
         let dirs = Dirs::new(Some(root.path()), Some(root.path()));
         assert_eq!(names(Named::Image, &dirs), ["web"]);
+        assert_eq!(names(Named::Place, &dirs), ["web:"]);
         assert_eq!(names(Named::Machine, &dirs), [""; 0]);
     }
 }

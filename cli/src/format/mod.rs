@@ -8,6 +8,6 @@ mod width;
 
 pub use amount::bytes;
 pub use screen::{Screen, Tone};
-pub use time::{ago, moment, span};
+pub use time::{ago, moment, span, uptime};
 pub use tree::draw;
 pub use width::cut;

@@ -46,6 +46,17 @@ pub fn ago(usec: u64) -> String {
     text + " ago"
 }
 
+/// `3d 04:05:06`: in hours, minutes and seconds, so that columns of it can be compared.
+pub fn uptime(usec: u64) -> String {
+    let (days, rest) = (usec / DAY, usec % DAY);
+    let (hours, minutes, seconds) = (rest / HOUR, rest % HOUR / MINUTE, rest % MINUTE / SECOND);
+    let clock = format!("{hours:02}:{minutes:02}:{seconds:02}");
+    match days {
+        0 => clock,
+        days => format!("{days}d {clock}"),
+    }
+}
+
 fn words((large, small): (u64, u64), one: &str, other: &str) -> String {
     let count = |number: u64, unit: &str| match number {
         1 => format!("1 {unit}"),
@@ -125,5 +136,17 @@ mod tests {
         assert!(["Tue", "Wed"].contains(&words[0]), "{text}");
         assert!(words[1].starts_with("2023-11-1"), "{text}");
         assert_eq!(moment(u64::MAX), None);
+    }
+
+    #[test]
+    fn uptimes_have_one_width_within_a_day() {
+        let table = [
+            (0, "00:00:00"),
+            (HOUR + 2 * MINUTE + 3 * SECOND + 999_999, "01:02:03"),
+            (3 * DAY + 4 * HOUR, "3d 04:00:00"),
+        ];
+        for (usec, wanted) in table {
+            assert_eq!(uptime(usec), wanted);
+        }
     }
 }

@@ -66,7 +66,12 @@ fn put(
     mount: Mount,
     mkdir: bool,
 ) -> Result<Bind> {
-    let opened = open_sources(std::slice::from_ref(&mount), entrance.root())?.pop();
+    let opened = open_sources(
+        std::slice::from_ref(&mount),
+        entrance.root(),
+        entrance.root(),
+    )?
+    .pop();
     let missing = || Error::new(Kind::Usage, "it has no source on the host");
     let opened = opened.ok_or_else(missing)?;
     if opened.shape == Shape::File && !opened.nodes.is_empty() {

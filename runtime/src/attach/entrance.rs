@@ -31,26 +31,26 @@ impl Entrance {
     /// [`Kind::NotFound`] if there is none that is up.
     pub(crate) fn find(store: &Store, name: &MachineName) -> Result<Self> {
         let machine = store.machine(name)?.ok_or_else(|| store.absent(name))?;
-        Self::of(&machine)
+        Self::of(store, &machine)
     }
 
     /// That of a machine which was found.
     ///
     /// # Errors
     /// [`Kind::NotFound`] if it is not up.
-    pub(crate) fn of(machine: &Machine) -> Result<Self> {
+    pub(crate) fn of(store: &Store, machine: &Machine) -> Result<Self> {
         let name = machine.name();
         let state = machine.state()?;
         if !matches!(state, State::Running | State::Paused) {
-            return Err(not_up(name, state));
+            return Err(not_up(store, name, state));
         }
-        let leader = machine.leader()?.ok_or_else(|| absent(name))?;
+        let leader = machine.leader()?.ok_or_else(|| store.absent(name))?;
         let range = machine.record().and_then(|record| record.range);
         let root = ImageRoot::open(format!("/proc/{}/root", leader.pid()).as_ref())?;
         // Had it ended before its root was opened, the number could be another's.
         let identity = leader.identity().cannot(|| format!("examine {name}"))?;
         Ok(Self {
-            identity: identity.ok_or_else(|| absent(name))?,
+            identity: identity.ok_or_else(|| store.absent(name))?,
             leader,
             range,
             root,
@@ -112,14 +112,9 @@ fn set(leader: BorrowedFd<'_>, namespaces: CloneFlags) -> Result<(), Errno> {
     nix::sched::setns(leader, namespaces).map_err(|e| Errno::from_raw_os_error(e as i32))
 }
 
-fn absent(name: &MachineName) -> Error {
-    Error::new(Kind::NotFound, format!("no machine {name} is running"))
-        .hint("`nsrun list` shows those that are")
-}
-
-fn not_up(name: &MachineName, state: State) -> Error {
+fn not_up(store: &Store, name: &MachineName, state: State) -> Error {
     match state {
-        State::Dead => absent(name),
+        State::Dead => store.absent(name),
         state => Error::new(
             Kind::NotFound,
             format!("machine {name} is {state}, not running"),

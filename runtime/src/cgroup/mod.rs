@@ -42,3 +42,4 @@ pub use options::{ScopeOptions, Slice};
 pub use property::Property;
 pub use scope::{Scope, sweep, sweep_own};
 pub use stats::Stats;
+pub(crate) use transient::SCOPE_STOP;

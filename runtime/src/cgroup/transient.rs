@@ -24,6 +24,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const TASKS_MAX: u64 = 16384;
 const STOP_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// What systemd sends to every process of a scope that it stops, at the host's shutdown too. The
+/// supervisor takes it for the request to stop; to the payload it is nothing, since its programs ignore it
+/// unless they ask for it. SIGTERM would end all of the machine's services at once and behind the back of
+/// the machine's own service manager.
+pub(crate) const SCOPE_STOP: i32 = libc::SIGURG;
+
 /// Has systemd put this process into a new, delegated scope, and tells the scope's cgroup.
 pub(super) fn start(unit: &str, machine: &MachineName, options: &ScopeOptions) -> Result<PathBuf> {
     let what = || format!("start scope {unit}");
@@ -90,6 +96,7 @@ fn properties(
         ("CollectMode", "inactive-or-failed".into()),
         ("TasksMax", TASKS_MAX.into()),
         ("TimeoutStopUSec", stop.into()),
+        ("KillSignal", SCOPE_STOP.into()),
     ];
     // Of two of one name systemd takes the last.
     properties.extend(options.properties.iter().map(Property::on_bus));

@@ -50,14 +50,24 @@ pub(super) fn link(target: &Path, path: &Path) -> Result<bool> {
         return Ok(false);
     }
     make_parent(path)?;
+    match symlink(target, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        made => return made.cannot(what).map(|()| true),
+    }
     let new = beside(path);
-    remove(&new)?;
+    remove_one(&new)?;
     symlink(target, &new).cannot(what)?;
     fs::rename(&new, path).cannot(what).map(|()| true)
 }
 
-/// Removes a file or a link; tells whether it was there.
+/// Removes a file or a link, and what a killed command may have left beside it; tells whether it was
+/// there.
 pub(super) fn remove(path: &Path) -> Result<bool> {
+    remove_one(&beside(path))?;
+    remove_one(path)
+}
+
+fn remove_one(path: &Path) -> Result<bool> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         other => other

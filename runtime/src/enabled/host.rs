@@ -59,9 +59,14 @@ impl Host {
         }
     }
 
-    pub(super) fn begin_to_start(&self, dirs: &Dirs, name: &MachineName) -> Result<Starter> {
+    pub(super) fn begin_to_start(
+        &self,
+        dirs: &Dirs,
+        name: &MachineName,
+        options: &[String],
+    ) -> Result<Starter> {
         match self.init {
-            Init::Systemd => systemd::enable(&self.root, dirs, name)?,
+            Init::Systemd => systemd::enable(&self.root, dirs, name, options)?,
             Init::OpenRc if dirs.state_root().is_none() => openrc::install(&self.root)?,
             Init::OpenRc | Init::Other => {}
         }

@@ -18,11 +18,15 @@ pub struct Enabled {
     pub name: MachineName,
     /// Where the image is found.
     pub image_root: PathBuf,
+    /// Options of `nsrun start` that it is started with.
+    pub options: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Content {
     image_root: PathBuf,
+    #[serde(default)]
+    options: Vec<String>,
 }
 
 fn dir(dirs: &Dirs) -> PathBuf {
@@ -33,13 +37,14 @@ fn path(dirs: &Dirs, name: &str) -> PathBuf {
     dir(dirs).join(format!("{name}.json"))
 }
 
-pub(super) fn write(dirs: &Dirs, name: &MachineName) -> Result<()> {
+pub(super) fn write(dirs: &Dirs, name: &MachineName, options: &[String]) -> Result<()> {
     for dir in [dirs.lib(), &dir(dirs)] {
         make_dir(dir, 0o700).cannot(|| format!("make {}", dir.display()))?;
     }
     let path = path(dirs, name.as_str());
     let content = Content {
         image_root: dirs.image_root().to_owned(),
+        options: options.to_owned(),
     };
     let text = serde_json::to_string(&content)
         .map_err(io::Error::from)
@@ -51,9 +56,14 @@ pub(super) fn exists(dirs: &Dirs, name: &str) -> bool {
     path(dirs, name).exists()
 }
 
-/// Of an interrupted renaming it is not known how far it came.
-pub(super) fn exists_either(dirs: &Dirs, old: &str, new: &str) -> bool {
-    exists(dirs, old) || exists(dirs, new)
+/// The options of the one of these that is marked: of an interrupted renaming it is not known how far
+/// it came.
+pub(super) fn options(dirs: &Dirs, names: [&MachineName; 2]) -> Result<Option<Vec<String>>> {
+    let mut marked = names.into_iter().filter(|name| exists(dirs, name.as_str()));
+    let mark = marked
+        .next()
+        .map(|name| read(&path(dirs, name.as_str()), name.clone()));
+    Ok(mark.transpose()?.map(|mark| mark.options))
 }
 
 /// Tells whether it was there.
@@ -100,5 +110,6 @@ fn read(path: &Path, name: MachineName) -> Result<Enabled> {
     Ok(Enabled {
         name,
         image_root: content.image_root,
+        options: content.options,
     })
 }

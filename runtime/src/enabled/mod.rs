@@ -16,25 +16,39 @@ pub use self::mark::Enabled;
 
 use self::host::Host;
 use crate::dirs::Dirs;
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::image::lookup;
 use crate::name::MachineName;
 
-/// Has the image of that name started as a machine when the host boots. Once more changes nothing.
+/// Has the image of that name started as a machine when the host boots, with these options of `nsrun
+/// start`. Once more changes nothing but the options.
 ///
 /// # Errors
 /// [`crate::Kind::NotFound`] without an image of that name; [`crate::Kind::Busy`] if a unit of that name
-/// belongs to another state root; if the host's files cannot be written.
-pub fn enable(dirs: &Dirs, name: &MachineName) -> Result<Starter> {
+/// belongs to another state root; [`crate::Kind::Usage`] for an option that no unit can hold; if the
+/// host's files cannot be written.
+pub fn enable(dirs: &Dirs, name: &MachineName, options: &[String]) -> Result<Starter> {
     let what = || format!("enable machine {name}");
     lookup::find(dirs, name).cannot(what)?;
-    enable_on(&Host::probe(), dirs, name).cannot(what)
+    enable_on(&Host::probe(), dirs, name, options).cannot(what)
 }
 
-fn enable_on(host: &Host, dirs: &Dirs, name: &MachineName) -> Result<Starter> {
+fn enable_on(host: &Host, dirs: &Dirs, name: &MachineName, options: &[String]) -> Result<Starter> {
+    expect_plain(options)?;
     host.expect_ours(dirs, name)?;
-    mark::write(dirs, name)?;
-    host.begin_to_start(dirs, name)
+    mark::write(dirs, name, options)?;
+    host.begin_to_start(dirs, name, options)
+}
+
+/// Options are words of a unit's environment, which is split at blanks.
+fn expect_plain(options: &[String]) -> Result<()> {
+    let special = |c: char| c.is_whitespace() || c.is_control() || "\"'\\$%".contains(c);
+    let Some(option) = options.iter().find(|option| option.contains(special)) else {
+        return Ok(());
+    };
+    let option = option.escape_debug();
+    let what = format!("option '{option}' has a blank or another character that units cannot hold");
+    Err(Error::new(Kind::Usage, what).hint("put it into the settings file: nsrun edit NAME"))
 }
 
 /// Takes that back; tells whether there was something to take back. The image need not exist.
@@ -61,8 +75,11 @@ pub(crate) fn rename(dirs: &Dirs, old: &str, new: &MachineName) -> Result<()> {
 }
 
 fn rename_on(host: &Host, dirs: &Dirs, old: &str, new: &MachineName) -> Result<()> {
-    if host.starts(dirs, old) && mark::exists_either(dirs, old, new.as_str()) {
-        host.begin_to_start(dirs, new)?;
+    if let Ok(machine) = old.parse()
+        && host.starts(dirs, old)
+        && let Some(options) = mark::options(dirs, [&machine, new])?
+    {
+        host.begin_to_start(dirs, new, &options)?;
     }
     mark::rename(dirs, old, new.as_str())?;
     host.cease_to_start(dirs, old).map(drop)

@@ -23,6 +23,10 @@ const OWN: &str = "etc/systemd/system";
 const TEMPLATE: &str = "nsrun@.service";
 const TARGET: &str = "machines.target";
 
+/// Drop-ins of an instance: what tells it its roots, and its options.
+const ROOTS: &str = "10-nsrun-roots.conf";
+const OPTIONS: &str = "20-nsrun-options.conf";
+
 /// What wants the instances. The first comes with machined; without it nothing would reach it.
 const WANTS: [&str; 2] = ["machines.target.wants", "multi-user.target.wants"];
 
@@ -45,12 +49,21 @@ pub(super) fn expect_ours(root: &Path, dirs: &Dirs, name: &MachineName) -> Resul
     Err(Error::new(Kind::Busy, what).hint(format!("see `systemctl cat {unit}`")))
 }
 
-pub(super) fn enable(root: &Path, dirs: &Dirs, name: &MachineName) -> Result<()> {
+pub(super) fn enable(
+    root: &Path,
+    dirs: &Dirs,
+    name: &MachineName,
+    options: &[String],
+) -> Result<()> {
     let template = template(root)?;
-    match roots(dirs)? {
-        Some(text) => file::replace(&drop_in(root, name.as_str()), &text, 0o644)?,
-        None => remove_drop_in(root, name.as_str())?,
-    };
+    let texts = [(ROOTS, roots(dirs)?), (OPTIONS, options_text(options))];
+    for (file, text) in texts {
+        let path = drop_in(root, name.as_str(), file);
+        match text {
+            Some(text) => file::replace(&path, &text, 0o644)?,
+            None => file::remove(&path)?,
+        };
+    }
     let own = root.join(OWN);
     let target = find(root, TARGET);
     let [machines, multi_user] = WANTS.map(|dir| own.join(dir));
@@ -72,13 +85,18 @@ pub(super) fn disable(root: &Path, dirs: &Dirs, name: &str) -> Result<bool> {
     for link in links(root, name) {
         file::remove(&link)?;
     }
-    remove_drop_in(root, name)?;
+    for file in [OPTIONS, ROOTS] {
+        let path = drop_in(root, name, file);
+        file::remove(&path)?;
+        // The administrator's own drop-ins keep the directory.
+        path.parent().map(fs::remove_dir);
+    }
     Ok(true)
 }
 
 /// Whether systemd starts the machine of these roots.
 pub(super) fn is_enabled(root: &Path, dirs: &Dirs, name: &str) -> bool {
-    let found = fs::read_to_string(drop_in(root, name)).ok();
+    let found = fs::read_to_string(drop_in(root, name, ROOTS)).ok();
     is_linked(root, name) && roots(dirs).is_ok_and(|wanted| wanted == found)
 }
 
@@ -131,7 +149,7 @@ RequiresMountsFor=/var/lib/machines/%i
 [Service]
 Type=notify
 NotifyAccess=main
-ExecStart={program} --supervise start %i
+ExecStart={program} --supervise start $NSRUN_START_OPTIONS %i
 KillMode=mixed
 Delegate=yes
 Slice=machine.slice
@@ -145,19 +163,16 @@ WantedBy=machines.target
     ))
 }
 
-fn drop_in(root: &Path, name: &str) -> PathBuf {
+fn drop_in(root: &Path, name: &str, file: &str) -> PathBuf {
     let dir = format!("{}.d", unit(name));
-    root.join(OWN).join(dir).join("10-nsrun-roots.conf")
+    root.join(OWN).join(dir).join(file)
 }
 
-fn remove_drop_in(root: &Path, name: &str) -> Result<bool> {
-    let path = drop_in(root, name);
-    let removed = file::remove(&path)?;
-    if let Some(dir) = path.parent().filter(|_| removed) {
-        // The administrator's own drop-ins keep it.
-        let _ = fs::remove_dir(dir);
-    }
-    Ok(removed)
+/// Options have nothing in them that is special in a unit.
+fn options_text(options: &[String]) -> Option<String> {
+    let words = options.join(" ");
+    let line = format!("Environment=\"NSRUN_START_OPTIONS={words}\"");
+    (!options.is_empty()).then(|| format!("{OURS}\n[Service]\n{line}\n"))
 }
 
 /// The drop-in that tells a unit its roots; `None` if they are the usual ones.

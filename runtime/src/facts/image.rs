@@ -5,16 +5,18 @@ use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, StatVfsMountFlags};
+use rustix::fs::{FileType, Mode, OFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 use rustix::mount::OpenTreeFlags;
 
 use super::accounts::{self, Account};
+use super::composed::{self, Shown};
 use super::program;
 use crate::disk::Mounted;
 use crate::error::{Context, Error, Kind, Result};
 use crate::mountinfo;
 use crate::plan::{Mode as Start, Request, parse_id};
+use crate::within::open_within;
 
 /// Longest file of an image that is read, in bytes.
 const LONGEST: u64 = 64 * 1024;
@@ -35,6 +37,8 @@ pub struct ImageFacts {
     pub has_os_release: bool,
     /// Whether it is a NixOS system.
     pub is_nixos: bool,
+    /// Whether it links to a NixOS system that is not there.
+    pub lacks_its_system: bool,
     /// Whether it has the file that the host's time zone link would point to.
     pub zone_file: bool,
     /// Whether its mount forbids writing, programs, devices or the set-user-ID bit.
@@ -43,13 +47,21 @@ pub struct ImageFacts {
     pub needs_nesting: bool,
 }
 
+/// Where a root directory is.
+#[derive(Debug)]
+enum Top {
+    /// On the host.
+    Directory(OwnedFd),
+    /// In the file system of a disk image.
+    Disk(Mounted),
+}
+
 /// The root directory of an image.
 #[derive(Debug)]
-pub(crate) enum ImageRoot {
-    /// A directory of the host.
-    Directory(OwnedFd),
-    /// The file system of a disk image.
-    Disk(Mounted),
+pub(crate) struct ImageRoot {
+    top: Top,
+    /// What will be mounted in it.
+    mounts: Vec<Shown>,
 }
 
 impl ImageRoot {
@@ -57,7 +69,7 @@ impl ImageRoot {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         rustix::fs::open(path, flags, Mode::empty())
-            .map(Self::Directory)
+            .map(Self::of)
             .map_err(|errno| {
                 let kind = match errno {
                     Errno::NOENT => Kind::NotFound,
@@ -69,23 +81,53 @@ impl ImageRoot {
             })
     }
 
+    /// Has paths lead into what the host has at `source`, where it will be mounted.
+    pub(crate) fn show(&mut self, target: &str, source: &Path) {
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        if let Ok(source) = rustix::fs::open(source, flags, Mode::empty()) {
+            self.mounts.push(Shown::new(target, source));
+        }
+    }
+
+    /// The directory at a path inside, as a root of its own.
+    ///
+    /// # Errors
+    /// [`Kind::BadInput`] if there is none.
+    pub(crate) fn directory(&self, path: &str) -> Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = self.resolve(path, flags).map(Self::of);
+        opened.map_err(|errno| {
+            let what = format!("cannot open {} in the image", path.escape_debug());
+            Error::new(Kind::BadInput, what).because(std::io::Error::from(errno))
+        })
+    }
+
+    fn of(directory: OwnedFd) -> Self {
+        Self {
+            top: Top::Directory(directory),
+            mounts: Vec::new(),
+        }
+    }
+
+    /// That of a disk image.
+    pub(crate) fn of_disk(disk: Mounted) -> Self {
+        Self {
+            top: Top::Disk(disk),
+            mounts: Vec::new(),
+        }
+    }
+
     /// User and group that own the directory.
     pub(crate) fn owner(&self) -> Result<(u32, u32)> {
         let stat = rustix::fs::fstat(self).cannot(|| "look at the root directory")?;
         Ok((stat.st_uid, stat.st_gid))
     }
 
-    /// The directory's permissions.
-    pub(crate) fn mode(&self) -> Result<Mode> {
-        let stat = rustix::fs::fstat(self).cannot(|| "look at the root directory")?;
-        Ok(Mode::from_raw_mode(stat.st_mode))
-    }
-
     /// Another mount of it, with those in it if `recursive`, that is attached nowhere.
     pub(crate) fn mount(&self, recursive: bool) -> Result<OwnedFd> {
         let what = || "clone the mount of the image";
-        match self {
-            Self::Directory(fd) => {
+        match &self.top {
+            Top::Directory(fd) => {
                 let mut flags = OpenTreeFlags::OPEN_TREE_CLONE
                     | OpenTreeFlags::OPEN_TREE_CLOEXEC
                     | OpenTreeFlags::AT_EMPTY_PATH;
@@ -93,15 +135,20 @@ impl ImageRoot {
                 rustix::mount::open_tree(fd, c"", flags).cannot(what)
             }
             // Nothing is mounted in it.
-            Self::Disk(disk) => disk.again().cannot(what),
+            Top::Disk(disk) => disk.again().cannot(what),
         }
+    }
+
+    /// Whether it is in a disk image.
+    pub(crate) fn is_disk(&self) -> bool {
+        matches!(self.top, Top::Disk(_))
     }
 
     /// The kind of its file system.
     pub(crate) fn file_system(&self) -> Option<String> {
-        match self {
-            Self::Directory(fd) => mountinfo::file_system(fd.as_fd()),
-            Self::Disk(disk) => Some(disk.file_system().to_string()),
+        match &self.top {
+            Top::Directory(fd) => mountinfo::file_system(fd.as_fd()),
+            Top::Disk(disk) => Some(disk.file_system().to_string()),
         }
     }
 
@@ -141,6 +188,11 @@ impl ImageRoot {
         self.has(NIXOS_SYSTEM) || self.has("run/current-system")
     }
 
+    fn lacks_its_system(&self) -> bool {
+        let link = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        self.resolve(NIXOS_SYSTEM, link).is_ok() && !self.has(NIXOS_SYSTEM)
+    }
+
     /// Whether a directory is there, not a link to one.
     pub(crate) fn is_directory(&self, name: &str) -> bool {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -177,8 +229,11 @@ impl ImageRoot {
 
     /// Opens what is at a path as the payload would find it, never out of the root.
     pub(crate) fn resolve(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
-        let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        rustix::fs::openat2(self, path, flags, Mode::empty(), how)
+        if self.mounts.is_empty() {
+            open_within(self, path, flags)
+        } else {
+            composed::resolve(self.as_fd(), &self.mounts, path, flags)
+        }
     }
 }
 
@@ -193,9 +248,9 @@ fn beginning(file: OwnedFd) -> Result<Vec<u8>, Errno> {
 
 impl AsFd for ImageRoot {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Directory(fd) => fd.as_fd(),
-            Self::Disk(disk) => disk.as_fd(),
+        match &self.top {
+            Top::Directory(fd) => fd.as_fd(),
+            Top::Disk(disk) => disk.as_fd(),
         }
     }
 }
@@ -209,6 +264,7 @@ impl ImageFacts {
         let mut facts = Self {
             machine_id: machine_id(root),
             has_os_release: root.has("etc/os-release") || root.has("usr/lib/os-release"),
+            lacks_its_system: root.lacks_its_system(),
             is_nixos: root.is_nixos(),
             is_restricted: root.is_restricted(),
             zone_file: zone.is_some_and(|z| root.has(&format!("etc/{z}"))),

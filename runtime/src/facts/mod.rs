@@ -1,8 +1,10 @@
 //! What planning needs to know about host and image: the only readers of either before a launch.
 
 mod accounts;
+mod composed;
 mod host;
 mod image;
+mod journal;
 mod program;
 mod sources;
 
@@ -11,5 +13,6 @@ pub use self::host::HostFacts;
 pub(crate) use self::host::random_id;
 pub use self::image::ImageFacts;
 pub(crate) use self::image::ImageRoot;
+pub(crate) use self::journal::{Entry, JournalFacts};
 pub(crate) use self::program::INITS;
 pub(crate) use self::sources::{Node, Opened, open as open_sources};

@@ -29,14 +29,16 @@ pub(crate) struct Opened {
 }
 
 /// Opens the sources of `mounts`, in the order of [`sources`].
-pub(crate) fn open(mounts: &[Mount], root: &ImageRoot) -> Result<Vec<Opened>> {
-    sources(mounts).map(|source| one(source, root)).collect()
+/// `image` is the image's top, and `root` the machine's root in it.
+pub(crate) fn open(mounts: &[Mount], image: &ImageRoot, root: &ImageRoot) -> Result<Vec<Opened>> {
+    let open = |source| one(source, image, root);
+    sources(mounts).map(open).collect()
 }
 
-fn one(source: &Source, root: &ImageRoot) -> Result<Opened> {
+fn one(source: &Source, image: &ImageRoot, root: &ImageRoot) -> Result<Opened> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let opened = match source {
-        Source::Fresh => {
+        Source::Fresh | Source::Made(_) => {
             return Ok(Opened {
                 fd: None,
                 shape: Shape::Directory,
@@ -44,6 +46,7 @@ fn one(source: &Source, root: &ImageRoot) -> Result<Opened> {
             });
         }
         Source::Host(path) => rustix::fs::open(path, flags, Mode::empty()),
+        Source::Top => image.resolve(".", flags),
         Source::Image(path) | Source::Hidden(path) => root.resolve(path, flags),
     };
     let examined = opened.and_then(|fd| rustix::fs::fstat(&fd).map(|stat| (fd, stat)));

@@ -170,7 +170,9 @@ pub(super) fn open(source: &Source) -> Result<(OwnedFd, Option<u64>)> {
             let missing = matches!(&file, Err(e) if e.kind() == io::ErrorKind::NotFound);
             let file = file.cannot(|| "open it");
             file.map_err(|error| match missing {
-                true => error.kinded(Kind::NotFound),
+                true => error.kinded(Kind::NotFound).hint(
+                    "the path is relative to the current directory; `nsrun pull` takes a URL",
+                ),
                 false => error,
             })?
         }

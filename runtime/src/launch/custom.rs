@@ -10,9 +10,7 @@ use rustix::mount::{MoveMountFlags, OpenTreeFlags};
 
 use super::op::{Component, Make};
 use super::slot::{Slot, Slots};
-
-/// As the payload would find it: links are followed, and lead nowhere out of the root.
-const INSIDE: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);
+use crate::within::open_within;
 
 /// A name that was just made, and nothing else.
 const STRICT: ResolveFlags = ResolveFlags::BENEATH
@@ -58,7 +56,7 @@ fn find_or_make(
     let root = slots.get(Slot::Root)?;
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let whole = component.path.as_c_str();
-    match rustix::fs::openat2(root, whole, flags, Mode::empty(), INSIDE) {
+    match open_within(root, whole, flags) {
         Err(Errno::NOENT) if make != Make::Nothing => {}
         other => return other,
     }
@@ -86,7 +84,7 @@ fn find_or_make(
 pub(crate) fn clone_inside(slots: &mut Slots, path: &CStr, recursive: bool) -> Result<(), Errno> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let root = slots.get(Slot::Root)?;
-    let found = rustix::fs::openat2(root, path, flags, Mode::empty(), INSIDE)?;
+    let found = open_within(root, path, flags)?;
     let mut flags = OpenTreeFlags::OPEN_TREE_CLONE
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
         | OpenTreeFlags::AT_EMPTY_PATH;

@@ -194,6 +194,7 @@ impl fmt::Display for ParentOp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tree(tree) => write!(f, "{tree}"),
+            Self::JoinNetwork(path) => write!(f, "open the network namespace {}", Text(path)),
             Self::Clone { namespaces } => {
                 write!(f, "make a process with new namespaces {namespaces:#x}")
             }
@@ -215,7 +216,7 @@ impl fmt::Display for ParentOp {
                     )
                 }
             },
-            Self::HostSysfs => f.write_str("make a sysfs of the host's network"),
+            Self::HostSysfs => f.write_str("make a sysfs of the network"),
             Self::Cgroup => f.write_str("give the payload its cgroup"),
             Self::SendTrees => f.write_str("hand the mounts over"),
             Self::Limit {

@@ -69,6 +69,14 @@ pub(crate) struct Layer {
     pub(crate) shift: Shift,
 }
 
+/// The directory that takes the changes of an overlay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Upper {
+    pub(crate) source: usize,
+    /// Path in the image and how the image shows ids, if it is the image's.
+    pub(crate) inside: Option<(CString, Shift)>,
+}
+
 /// What a tree shows; sources are numbered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Content {
@@ -76,11 +84,13 @@ pub(crate) enum Content {
         source: usize,
         recursive: bool,
         shift: Shift,
+        /// Ids stay the host's where the file system has no idmapped mounts.
+        may_stay: bool,
     },
     /// The lowest layer first.
     Overlay {
         layers: Vec<Layer>,
-        upper: Option<usize>,
+        upper: Option<Upper>,
     },
 }
 
@@ -239,6 +249,8 @@ pub(crate) enum Op {
 pub(crate) enum ParentOp {
     /// Makes a tree of what the host has.
     Tree(TreeOp),
+    /// Opens the network namespace that the child is made in.
+    JoinNetwork(CString),
     /// Makes the child.
     Clone { namespaces: u64 },
     /// Writes the user and group map.

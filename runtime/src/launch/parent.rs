@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
+use rustix::mount::MountAttrFlags;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::{Pid, Resource, Rlimit};
 use rustix::thread::CpuSet;
@@ -13,6 +13,7 @@ use rustix::thread::CpuSet;
 use super::blame;
 use super::child;
 use super::fault::Peer;
+use super::network::{self, Visit};
 use super::op::ParentOp;
 use super::root;
 use super::script::Script;
@@ -64,6 +65,7 @@ pub(crate) fn launch(
         child: None,
         mounts: Vec::new(),
         trees: Vec::new(),
+        network: None,
         handed_over: None,
     };
     for (index, op) in script.parent.iter().enumerate() {
@@ -84,6 +86,8 @@ struct Launcher<'a> {
     /// Made before the child, which has copies of the descriptors.
     mounts: Vec<OwnedFd>,
     trees: Vec<OwnedFd>,
+    /// The network namespace that the child is made in, if it is not this process's.
+    network: Option<OwnedFd>,
     handed_over: Option<Fds>,
 }
 
@@ -128,6 +132,10 @@ impl Launcher<'_> {
                 self.mounts.push(trees::make(tree, self.materials)?);
                 Ok(())
             }
+            ParentOp::JoinNetwork(ref path) => {
+                self.network = Some(network::open(path)?);
+                Ok(())
+            }
             ParentOp::Clone { namespaces } => self.clone_child(namespaces),
             ParentOp::WriteIdMaps { base, length } => {
                 self.or_its_end(self.write_id_maps(base, length))
@@ -142,7 +150,10 @@ impl Launcher<'_> {
                 self.trees.push(tree);
                 Ok(())
             }
-            ParentOp::HostSysfs => self.host_sysfs(),
+            ParentOp::HostSysfs => {
+                self.trees.push(network::sysfs(self.network.as_ref())?);
+                Ok(())
+            }
             ParentOp::SendTrees => self.send_trees(),
             ParentOp::Cgroup => self.host.cgroup(),
             ParentOp::Limit {
@@ -218,6 +229,7 @@ impl Launcher<'_> {
         let (family, kind) = (AddressFamily::UNIX, SocketType::SEQPACKET);
         let (ours, theirs) = rustix::net::socketpair(family, kind, SocketFlags::CLOEXEC, None)
             .cannot(|| "make a socket pair")?;
+        let visit = Visit::begin(self.network.as_ref().map(AsFd::as_fd))?;
         match clone::clone3(namespaces, Some(self.cgroup.as_fd())) {
             Ok(Side::Child) => {
                 drop(ours);
@@ -229,9 +241,9 @@ impl Launcher<'_> {
                     pidfd: Some(pidfd),
                     control: ours,
                 });
-                Ok(())
+                visit.end()
             }
-            Err(error) => Err(blame::clone(error)),
+            Err(error) => visit.end().and(Err(blame::clone(error))),
         }
     }
 
@@ -254,20 +266,6 @@ impl Launcher<'_> {
             _ => root::clone(image, userns, attributes)?,
         };
         self.trees.push(tree);
-        Ok(())
-    }
-
-    fn host_sysfs(&mut self) -> Result<()> {
-        let make = || {
-            let context = rustix::mount::fsopen(c"sysfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
-            rustix::mount::fsconfig_create(&context)?;
-            let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
-                | MountAttrFlags::MOUNT_ATTR_NOSUID
-                | MountAttrFlags::MOUNT_ATTR_NODEV
-                | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-            rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
-        };
-        self.trees.push(make().cannot(|| "mount sysfs")?);
         Ok(())
     }
 

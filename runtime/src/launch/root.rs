@@ -145,14 +145,11 @@ fn explain(error: std::io::Error, root: &ImageRoot, userns: BorrowedFd<'_>) -> E
         let word = root.file_system();
         let word = word.unwrap_or_else(|| "its file system".to_owned());
         let what = format!("cannot shift the ids of {shown}: {word} has no idmapped mounts");
-        let hint = match root {
-            ImageRoot::Directory(_) => {
-                "move the image to ext4, xfs, btrfs or tmpfs, or let nsrun change the owners on its \
-                 disk for good with --private-users-ownership=chown"
-            }
-            ImageRoot::Disk(_) => {
-                "it takes a newer kernel, or the host's users: --private-users=no"
-            }
+        let hint = if root.is_disk() {
+            "it takes a newer kernel, or the host's users: --private-users=no"
+        } else {
+            "move the image to ext4, xfs, btrfs or tmpfs, or let nsrun change the owners on its disk \
+             for good with --private-users-ownership=chown"
         };
         (what, hint)
     };

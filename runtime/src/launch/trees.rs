@@ -9,7 +9,8 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, OpenTreeFlags,
 };
 
-use super::op::{Content, Layer, Shift, TreeOp};
+use super::disguise::Disguise;
+use super::op::{Content, Layer, Shift, TreeOp, Upper};
 use super::userns;
 use crate::error::{Context, Error, Kind, Result};
 use crate::facts::ImageRoot;
@@ -25,7 +26,16 @@ pub(crate) struct Materials<'a> {
     /// Directories for the changes to the root and for the kernel's use, if they are not kept.
     pub(crate) changes: Option<(BorrowedFd<'a>, BorrowedFd<'a>)>,
     /// For each source that takes the changes of an overlay, a directory for the kernel's use.
-    pub(crate) works: &'a [Option<OwnedFd>],
+    pub(crate) works: &'a [Option<Work>],
+}
+
+/// A directory for the kernel's use, beside one that takes changes.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// On the host.
+    Outside(OwnedFd),
+    /// At this path in the image, without links.
+    Inside(CString),
 }
 
 /// Makes one tree.
@@ -36,8 +46,17 @@ pub(super) fn make(op: &TreeOp, from: Materials<'_>) -> Result<OwnedFd> {
             source,
             recursive,
             shift,
-        } => bind(source_of(from, *source)?, *recursive, shift, from).cannot(what)?,
-        Content::Overlay { layers, upper } => overlay(op, layers, *upper, from)?,
+            may_stay,
+        } => {
+            let source = source_of(from, *source)?;
+            match bind(source, *recursive, shift, from) {
+                Err(error) if *may_stay && error.kind() == Kind::HostLacks => {
+                    clone(source, *recursive).cannot(what)?
+                }
+                other => other.cannot(what)?,
+            }
+        }
+        Content::Overlay { layers, upper } => overlay(op, layers, upper.as_ref(), from)?,
     };
     // A clone of a shared mount is its peer: what is mounted in it would appear on the host.
     set_attributes(
@@ -132,21 +151,18 @@ fn target_owner(
 fn overlay(
     op: &TreeOp,
     layers: &[Layer],
-    upper: Option<usize>,
+    upper: Option<&Upper>,
     from: Materials<'_>,
 ) -> Result<OwnedFd> {
     let what = || op.to_string();
     let open = |layer: &Layer| layer_of(layer, from);
     let lowers: Result<Vec<OwnedFd>> = layers.iter().map(open).collect();
     let lowers = lowers.cannot(what)?;
-    let upper = match upper {
-        Some(index) => {
-            let work = from.works.get(index).and_then(Option::as_ref);
-            let work = work.ok_or_else(|| Error::new(Kind::Failed, "there is no work directory"));
-            Some((source_of(from, index)?, work?.as_fd()))
-        }
-        None => None,
-    };
+    let taking = upper.map(|upper| taking(upper, from)).transpose();
+    let taking = taking.cannot(what)?;
+    let upper = taking.as_ref().map(|t| (t.upper.as_fd(), t.work.as_fd()));
+    let root = taking.as_ref().and_then(|taking| taking.root);
+    let _disguise = root.map(Disguise::begin).transpose().cannot(what)?;
     stack(&lowers, upper).map_err(|errno| {
         let error = Error::new(Kind::Failed, format!("cannot {op}"));
         let error = error.because(std::io::Error::from(errno));
@@ -161,6 +177,51 @@ fn overlay(
             _ => error,
         }
     })
+}
+
+/// The directory that takes changes, and the kernel's. The kernel wants both on one mount.
+struct Taking {
+    upper: OwnedFd,
+    work: OwnedFd,
+    /// Their mount, if it is mounted nowhere: it lasts as long as this.
+    _mount: Option<OwnedFd>,
+    /// Number of the machine's root, if it is not the host's.
+    root: Option<u32>,
+}
+
+fn taking(upper: &Upper, from: Materials<'_>) -> Result<Taking> {
+    let what = || "duplicate a descriptor";
+    let none = || Error::new(Kind::Failed, "there is no work directory");
+    let source = source_of(from, upper.source)?;
+    let work = from.works.get(upper.source).and_then(Option::as_ref);
+    match (work.ok_or_else(none)?, &upper.inside) {
+        (Work::Outside(work), _) => Ok(Taking {
+            upper: source.try_clone_to_owned().cannot(what)?,
+            work: work.try_clone().cannot(what)?,
+            _mount: None,
+            root: None,
+        }),
+        (Work::Inside(work), Some((path, shift))) => {
+            let image = bind(from.root.as_fd(), false, shift, from)?;
+            let open = |path: &CStr, how| {
+                let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+                rustix::fs::openat2(&image, path, flags, Mode::empty(), how)
+                    .cannot(|| "open the directories that take the changes")
+            };
+            let as_payload = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+            let strict = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+            Ok(Taking {
+                upper: open(path, as_payload)?,
+                work: open(work, strict)?,
+                root: match shift {
+                    Shift::All { to, .. } => Some(*to),
+                    _ => None,
+                },
+                _mount: Some(image),
+            })
+        }
+        (Work::Inside(_), None) => Err(none()),
+    }
 }
 
 fn layer_of(layer: &Layer, from: Materials<'_>) -> Result<OwnedFd> {

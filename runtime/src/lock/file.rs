@@ -21,6 +21,7 @@ pub(crate) struct LockFile {
     name: OsString,
     lock: OfdLock,
     mode: Mode,
+    stays: bool,
 }
 
 impl LockFile {
@@ -60,10 +61,16 @@ impl LockFile {
                     name,
                     lock,
                     mode,
+                    stays: false,
                 }));
             }
         }
         Ok(None)
+    }
+
+    /// Leaves the file where it is when the lock is let go.
+    pub(crate) fn keep_file(&mut self) {
+        self.stays = true;
     }
 
     /// Removes the file that a killed holder left, unless somebody holds it now.
@@ -87,6 +94,9 @@ impl Drop for LockFile {
     /// Deletes the file while the lock is still held, so that nobody can lock it in
     /// between. Failure is harmless: an unheld file bars nobody.
     fn drop(&mut self) {
+        if self.stays {
+            return;
+        }
         let alone = self.mode == Mode::Exclusive || self.lock.try_upgrade().unwrap_or(false);
         let current = is_current(self.dir.as_fd(), &self.name, self.lock.as_fd());
         if alone && current.unwrap_or(false) {

@@ -1,15 +1,17 @@
 //! What a start would do, without doing it.
 
 use std::fmt;
+use std::rc::Rc;
 
 use super::owners;
 use crate::dirs::Dirs;
 use crate::disk::{Disk, Trust};
 use crate::error::{Context, Result};
-use crate::facts::{HostFacts, ImageFacts, ImageRoot, Opened, open_sources};
+use crate::facts::{HostFacts, ImageFacts, ImageRoot, JournalFacts, Opened, open_sources};
 use crate::launch;
 use crate::lock::{ImageLocks, Mode};
 use crate::ownership::{TreeIds, treat};
+use crate::plan::mounts::{Mount, Source, What};
 use crate::plan::{self, Plan, Request};
 use crate::range::{FIRST_BASE, PrivateUsers, Range, SIZE};
 
@@ -38,13 +40,13 @@ pub fn explain(request: &Request, dirs: &Dirs) -> Result<Explanation> {
         Some(_) => Some(ImageLocks::of(&request.root)?.take(Mode::Shared)?),
         None => None,
     };
-    let Prepared { root, plan, .. } = prepare(request, disk, false)?;
+    let Prepared { image, plan, .. } = prepare(request, disk, false)?;
     let range = match plan.users {
         PrivateUsers::No => None,
-        PrivateUsers::Pick => Range::new(owners::wish(&root)?.unwrap_or(FIRST_BASE), SIZE),
+        PrivateUsers::Pick => Range::new(owners::wish(&image)?.unwrap_or(FIRST_BASE), SIZE),
         PrivateUsers::Fixed(range) => Some(range),
     };
-    let treatment = treat(plan.ownership, TreeIds::of(root.owner()?), range)
+    let treatment = treat(plan.ownership, TreeIds::of(image.owner()?), range)
         .cannot(|| format!("start from {}", plan.root.display()))?;
     let script = launch::compile(&plan, range, treatment.id_map(), dirs.run())?;
     Ok(Explanation {
@@ -59,7 +61,10 @@ pub fn explain(request: &Request, dirs: &Dirs) -> Result<Explanation> {
 
 /// A plan, and what was opened for it.
 pub(super) struct Prepared {
-    pub(super) root: ImageRoot,
+    /// The image's top.
+    pub(super) image: Rc<ImageRoot>,
+    /// The machine's root in it.
+    pub(super) root: Rc<ImageRoot>,
     pub(super) plan: Plan,
     /// The sources of the plan's mounts.
     pub(super) opened: Vec<Opened>,
@@ -94,17 +99,45 @@ pub(super) fn prepare(request: &Request, disk: Option<Disk>, writable: bool) -> 
         }
         request.read_only = true;
     }
-    let mut prepared = make(&request, &host, ImageRoot::Disk(disk.mount(writable)?))?;
+    let mut prepared = make(&request, &host, ImageRoot::of_disk(disk.mount(writable)?))?;
     prepared.plan.warnings.append(&mut warnings);
     Ok(prepared)
 }
 
-fn make(request: &Request, host: &HostFacts, root: ImageRoot) -> Result<Prepared> {
-    let image = ImageFacts::probe(request, &root, host.timezone.as_deref())?;
-    let mounts = plan::all_mounts(request)?;
-    let opened = open_sources(&mounts, &root)?;
-    let plan = plan::make(request, host, &image, (mounts, &opened))?;
-    Ok(Prepared { root, plan, opened })
+fn make(request: &Request, host: &HostFacts, mut image: ImageRoot) -> Result<Prepared> {
+    let within = request.pivot_root.as_ref();
+    let mut within = within
+        .map(|pivot| image.directory(&pivot.new))
+        .transpose()?;
+    show_mounts(within.as_mut().unwrap_or(&mut image), &request.mounts);
+    let image = Rc::new(image);
+    let root = within.map_or_else(|| Rc::clone(&image), Rc::new);
+    let facts = ImageFacts::probe(request, &root, host.timezone.as_deref())?;
+    let id = plan::machine_id(request, host, &facts)?;
+    let journal = plan::plan_journal(request, &id, &JournalFacts::probe(&id))?;
+    let mounts = plan::all_mounts(request, journal.as_ref())?;
+    let opened = open_sources(&mounts, &image, &root)?;
+    let plan = plan::make(request, host, &facts, (mounts, &opened), journal)?;
+    Ok(Prepared {
+        image,
+        root,
+        plan,
+        opened,
+    })
+}
+
+/// What the image lacks may be in what the host has for it. What cannot be opened is told when the
+/// mounts are prepared.
+fn show_mounts(root: &mut ImageRoot, mounts: &[Mount]) {
+    for mount in mounts {
+        if let What::Bind {
+            source: Source::Host(path),
+            ..
+        } = &mount.what
+        {
+            root.show(&mount.target, path);
+        }
+    }
 }
 
 impl fmt::Display for Explanation {

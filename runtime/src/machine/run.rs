@@ -12,6 +12,7 @@ use super::start::Event;
 use crate::cgroup::Scope;
 use crate::error::{Context, Result};
 use crate::facts::ImageRoot;
+use crate::host_limits::Share;
 use crate::launch::{self, Launched};
 use crate::ownership::IdMap;
 use crate::plan::{Plan, new_id};
@@ -28,6 +29,8 @@ pub(super) struct Machine {
     pub(super) link: Option<Link>,
     pub(super) scope: Scope,
     pub(super) root: Rc<ImageRoot>,
+    /// What the root is in.
+    pub(super) image: Rc<ImageRoot>,
     pub(super) claim: Claim,
     pub(super) plan: Plan,
     /// What its mounts are made of.
@@ -39,6 +42,9 @@ pub(super) struct Machine {
     pub(super) record: Record,
     /// Why the kernel would not have the device list, if so.
     pub(super) unlisted: Option<String>,
+    /// Its part in what was raised on the host.
+    #[expect(dead_code, reason = "held until the machine has ended")]
+    pub(super) share: Option<Share>,
 }
 
 impl Machine {
@@ -82,7 +88,7 @@ impl Machine {
         {
             self.claim.forget(&Item::Cgroup { path });
         }
-        drop(self.root);
+        drop((self.root, self.image));
         self.claim.end()?;
         removed
     }

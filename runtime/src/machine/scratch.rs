@@ -1,15 +1,16 @@
 //! What the mounts of a machine are made of: sources that were opened, and directories of the
 //! machine's own, which go with it.
 
-use std::ffi::OsStr;
+use std::ffi::{CString, OsStr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Gid, Mode, OFlags, Uid};
 
 use crate::error::{Context, Error, Kind, Result};
 use crate::facts::{ImageRoot, Opened};
-use crate::launch::{self, Materials};
+use crate::launch::{self, Materials, Work};
 use crate::plan::mounts::{Source, What};
 use crate::plan::{Changes, Plan};
 use crate::state::{Claim, Incarnation, Item};
@@ -21,7 +22,7 @@ const PLACE: &str = "/var/tmp";
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
     sources: Vec<OwnedFd>,
-    works: Vec<Option<OwnedFd>>,
+    works: Vec<Option<Work>>,
     changes: Option<Elsewhere>,
 }
 
@@ -50,15 +51,16 @@ impl Gathered {
 }
 
 /// Makes the directories that are missing; root of the machine is `owner` on the host, and what is seen
-/// of the image's top belongs to `top` and has the permissions `mode`.
+/// of the image's top belongs to `top`.
 pub(super) fn gather(
     plan: &Plan,
+    root: &ImageRoot,
     opened: Vec<Opened>,
-    (owner, top, mode): (u32, (u32, u32), Mode),
+    (owner, top): (u32, (u32, u32)),
     claim: &mut Claim,
 ) -> Result<Gathered> {
     let mut gathered = Gathered {
-        changes: elsewhere(plan, top, mode, claim)?,
+        changes: elsewhere(plan, root, top, claim)?,
         ..Gathered::default()
     };
     let mut opened = opened.into_iter();
@@ -68,8 +70,11 @@ pub(super) fn gather(
         let sources = what.sources();
         let last = sources.len().saturating_sub(1);
         for (number, (source, opened)) in sources.into_iter().zip(opened.by_ref()).enumerate() {
-            let works = takes_changes && number == last;
-            gathered.add(source, opened, works, owner, claim)?;
+            if takes_changes && number == last {
+                gathered.add_upper(source, opened, (plan, root, owner), claim)?;
+            } else {
+                gathered.add(source, opened, owner, claim)?;
+            }
         }
     }
     Ok(gathered)
@@ -80,37 +85,77 @@ impl Gathered {
         &mut self,
         source: &Source,
         opened: Opened,
-        works: bool,
         owner: u32,
         claim: &mut Claim,
     ) -> Result<()> {
-        let (fd, work) = match opened.fd {
-            Some(fd) if works => {
-                let work = beside(&fd, claim).cannot(|| format!("use {source} in an overlay"))?;
-                (fd, Some(work))
+        let fd = match (opened.fd, source) {
+            (Some(fd), _) => fd,
+            (None, Source::Made(path)) => {
+                let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let opened = rustix::fs::open(path, flags, Mode::empty());
+                opened.cannot(|| format!("open {}", path.display()))?
             }
-            Some(fd) => (fd, None),
-            None => {
+            (None, _) => Scratch::make(Path::new(PLACE), claim)?.directory("src", owner)?,
+        };
+        self.sources.push(fd);
+        self.works.push(None);
+        Ok(())
+    }
+
+    /// A directory that takes changes, with one for the kernel's use.
+    fn add_upper(
+        &mut self,
+        source: &Source,
+        opened: Opened,
+        (plan, root, owner): (&Plan, &ImageRoot, u32),
+        claim: &mut Claim,
+    ) -> Result<()> {
+        let (fd, work) = match (opened.fd, source) {
+            (Some(fd), Source::Image(_)) => (fd, inside(plan, root, claim)?),
+            (Some(fd), _) => {
+                let work = beside(&fd, claim).cannot(|| format!("use {source} in an overlay"))?;
+                (fd, Work::Outside(work))
+            }
+            (None, _) => {
                 let scratch = Scratch::make(Path::new(PLACE), claim)?;
                 let new = scratch.directory("src", owner)?;
-                let work = works.then(|| scratch.directory("work", 0)).transpose()?;
-                (new, work)
+                (new, Work::Outside(scratch.directory("work", 0)?))
             }
         };
         self.sources.push(fd);
-        self.works.push(work);
+        self.works.push(Some(work));
         Ok(())
     }
+}
+
+/// The kernel's directory at the image's top, where no link of the image is on the way. Root of the
+/// machine can damage it, and with it its own overlay.
+fn inside(plan: &Plan, root: &ImageRoot, claim: &mut Claim) -> Result<Work> {
+    let scratch = Scratch::make(&plan.root, claim)?;
+    let owner = root.owner()?;
+    let what = || format!("make directory {}/work", scratch.path.display());
+    // As owners the kernel wants those that the image's map of ids shows.
+    let (uid, gid) = (Uid::from_raw(owner.0), Gid::from_raw(owner.1));
+    rustix::fs::fchown(&scratch.fd, Some(uid), Some(gid)).cannot(what)?;
+    make_owned(scratch.fd.as_fd(), OsStr::new("work"), owner).cannot(what)?;
+    let name = scratch.path.file_name().unwrap_or_default().as_bytes();
+    let path = CString::new([name, b"/work"].concat());
+    path.map(Work::Inside)
+        .map_err(|_| Error::new(Kind::Failed, "a name holds a NUL byte"))
 }
 
 /// The place for the changes to the root.
 fn elsewhere(
     plan: &Plan,
+    root: &ImageRoot,
     top: (u32, u32),
-    mode: Mode,
     claim: &mut Claim,
 ) -> Result<Option<Elsewhere>> {
     let what = || "make a place for the changes to the root";
+    let mode = || {
+        let stat = rustix::fs::fstat(root)?;
+        Ok::<_, rustix::io::Errno>(Mode::from_raw_mode(stat.st_mode))
+    };
     let made = |place: BorrowedFd<'_>, memory| {
         let (upper, work) = (OsStr::new("upper"), OsStr::new("work"));
         let made = Elsewhere {
@@ -118,7 +163,9 @@ fn elsewhere(
             work: make_owned(place, work, (0, 0)).cannot(what)?,
             _memory: memory,
         };
-        rustix::fs::fchmod(&made.upper, mode).cannot(what)?;
+        mode()
+            .and_then(|mode| rustix::fs::fchmod(&made.upper, mode))
+            .cannot(what)?;
         Ok(Some(made))
     };
     match plan.changes {

@@ -1,13 +1,13 @@
 //! Starting a machine in the foreground and running it to its end, through its reboots.
 
 use std::path::Path;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::background;
 use super::explain::{Prepared, look, prepare};
 use super::host::Cgroups;
+use super::link_journal;
 use super::owners;
 use super::register;
 use super::restart::{Restart, Waits};
@@ -17,10 +17,11 @@ use super::scratch;
 use crate::cgroup::{self, Scope};
 use crate::dirs::Dirs;
 use crate::error::{Context, Error, Kind, Result};
+use crate::host_limits::{Crowd, Share};
 use crate::lock::{ImageLocks, Mode};
-use crate::plan::{self, Console, Plan, Request, Shown};
+use crate::plan::{self, Console, Network, Plan, Request, Shown};
 use crate::range::{PrivateUsers, Range};
-use crate::state::{Claim, Identity, Incarnation, Item, Record, Since, Store};
+use crate::state::{self, Claim, Identity, Incarnation, Item, Record, Since, Store};
 use crate::supervise::{Cause, ConsoleMode, Hub, Outcome, Session};
 
 /// How long the processes of an ended machine may take to disappear.
@@ -79,7 +80,12 @@ pub fn start(
         claim.lock_image(&ImageLocks::of(&request.root)?, mode)?;
     }
     let is_directory = disk.is_none();
-    let Prepared { root, plan, opened } = prepare(request, disk, mode == Mode::Exclusive)?;
+    let Prepared {
+        image,
+        root,
+        plan,
+        opened,
+    } = prepare(request, disk, mode == Mode::Exclusive)?;
     if is_directory && let Some(warning) = root::check(&plan.root, request.allow_unsafe_root)? {
         tell(Event::Warning(&warning));
     }
@@ -108,14 +114,21 @@ pub fn start(
     if options.background {
         session.serve(Hub::new(claim.path(), &dirs.console_log(&plan.machine))?);
     }
-    let (range, map) = owners::settle(&plan, &root, &mut claim, &mut session, tell)?;
+    let (range, map) = owners::settle(&plan, &image, &mut claim, &mut session, tell)?;
     let base = range.map_or(0, Range::base);
     let top = map.show(root.owner()?, base);
-    let gathered = scratch::gather(&plan, opened, (base, top, root.mode()?), &mut claim)?;
+    if let Some(journal) = &plan.journal {
+        link_journal::prepare(journal)?;
+    }
+    let gathered = scratch::gather(&plan, &root, opened, (base, top), &mut claim)?;
     let mut scope = make_scope(&plan, cgroups.host(), &mut claim)?;
     if plan.boots {
         scope.enter_supervisor()?;
     }
+    let share = match plan.boots {
+        true => Some(share(&plan, &store, tell)?),
+        false => None,
+    };
     let record = record(&plan, range, scope.path(), cgroups.host())?;
     let machine = Machine {
         gathered,
@@ -124,13 +137,44 @@ pub fn start(
         store,
         link: None,
         plan,
-        root: Rc::new(root),
+        image,
+        root,
         claim,
         scope,
         record,
         unlisted: None,
+        share,
     };
     to_the_end(machine, &mut session, Waits::new(options.restart), tell)
+}
+
+/// Takes away what dead machines and killed commands left. What stays is told, and no reason not to start.
+fn sweep(store: &Store, dirs: &Dirs, tell: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+    for swept in store.sweep_machines()? {
+        if let Err(error) = swept.result {
+            let name = swept.name;
+            let text = format!("cannot clear up what is left of {name}: {error}");
+            tell(Event::Warning(&text));
+        }
+    }
+    if let Err(error) = crate::image::sweep(dirs) {
+        let text = format!("cannot clear up what was left of images: {error}");
+        tell(Event::Warning(&text));
+    }
+    Ok(())
+}
+
+/// A system needs its part of what the whole host shares.
+fn share(plan: &Plan, store: &Store, tell: &mut dyn FnMut(Event<'_>)) -> Result<Share> {
+    let _turn = store.turn()?;
+    let held =
+        |machine: &Result<state::Machine>| machine.as_ref().is_ok_and(state::Machine::is_held);
+    let machines = store.list()?.iter().filter(|machine| held(machine)).count();
+    let crowd = Crowd {
+        machines: u64::try_from(machines).unwrap_or(u64::MAX),
+        linked: plan.network == Network::Veth,
+    };
+    Share::take(crowd, &mut |text| tell(Event::Warning(text)))
 }
 
 fn to_the_end(
@@ -169,22 +213,6 @@ fn lock_mode(request: &Request) -> Mode {
     }
 }
 
-/// Clears up what dead machines and commands have left.
-fn sweep(store: &Store, dirs: &Dirs, tell: &mut dyn FnMut(Event<'_>)) -> Result<()> {
-    for swept in store.sweep_machines()? {
-        if let Err(error) = swept.result {
-            let name = swept.name;
-            let text = format!("cannot clear up what is left of {name}: {error}");
-            tell(Event::Warning(&text));
-        }
-    }
-    if let Err(error) = crate::image::sweep(dirs) {
-        let text = format!("cannot clear up what was left of images: {error}");
-        tell(Event::Warning(&text));
-    }
-    Ok(())
-}
-
 fn make_scope(plan: &Plan, host: &cgroup::Host, claim: &mut Claim) -> Result<Scope> {
     let path = host.scope_path(&plan.machine, &plan.scope)?;
     claim.note(Item::Cgroup {
@@ -203,7 +231,7 @@ fn below_mount(path: &Path, host: &cgroup::Host) -> String {
 fn record(plan: &Plan, range: Option<Range>, scope: &Path, host: &cgroup::Host) -> Result<Record> {
     Ok(Record {
         name: plan.machine.to_string(),
-        boot_id: crate::state::boot_id()?,
+        boot_id: state::boot_id()?,
         incarnation: Incarnation::new()?,
         since: Since::now(),
         class: "container".to_owned(),

@@ -4,6 +4,7 @@ mod console;
 mod detail;
 mod process;
 mod release;
+mod sample;
 mod text;
 
 use std::net::IpAddr;
@@ -14,6 +15,7 @@ use serde::Serialize;
 pub use self::detail::{Detail, Look, Manager, Unit, status};
 pub use self::process::{Branch, Process};
 pub use self::release::Release;
+pub use self::sample::{Sample, Sampler, Samples};
 use super::host::Cgroups;
 use crate::dirs::Dirs;
 use crate::enabled;

@@ -41,6 +41,12 @@ impl Plan {
             ("time zone", changed(self.timezone.as_ref())),
             ("devices", devices(self)),
         ];
+        let journal = self.journal.iter();
+        lines.extend(journal.map(|journal| ("journal", journal.to_string())));
+        let namespace = self.network_namespace.iter();
+        lines.extend(namespace.map(|path| ("network namespace", path.display().to_string())));
+        let pivot = self.pivot_root.iter();
+        lines.extend(pivot.map(|pivot| ("root in the image", pivot.to_string())));
         lines.extend(restrictions(&self.restrictions));
         lines.extend(tuning(&self.tuning));
         lines.extend(self.place());
@@ -103,6 +109,7 @@ impl Plan {
             Network::Host => "the host's",
             Network::Private => "its own, loopback only",
             Network::Veth => "its own, with host0 linked to the host",
+            Network::Joined => "of a namespace that is there",
         }
     }
 

@@ -1,8 +1,11 @@
 //! From request and facts to a plan. Pure: every fact was gathered before.
 
+use super::journal::Journal;
 use super::mounts::{self, Mount};
 use super::request::{Mode, Request, Volatile};
-use super::{Network, Plan, TTY_GID, console, credentials, env, files, identity, limits, volatile};
+use super::{
+    Network, Plan, TTY_GID, console, credentials, env, files, identity, limits, pivot, volatile,
+};
 use crate::caps::{self, Isolation};
 use crate::error::{Error, Kind, Result};
 use crate::facts::{HostFacts, INITS, ImageFacts, Node, Opened};
@@ -23,17 +26,15 @@ pub(crate) fn make(
     host: &HostFacts,
     image: &ImageFacts,
     (mounts, sources): (Vec<Mount>, &[Opened]),
+    journal: Option<Journal>,
 ) -> Result<Plan> {
     let boots = matches!(request.mode, Mode::Boot { .. });
     check_range(request.users)?;
     check_ownership(request.users, request.ownership)?;
     volatile::check(request)?;
+    pivot::check(request)?;
     credentials::check(&request.credentials)?;
-    let network = request.network.unwrap_or(if boots {
-        Network::Veth
-    } else {
-        Network::Private
-    });
+    let network = network(request, boots);
     let (uuid, uuid_is_random) = uuid(request, host, image)?;
     let (limits, mut warnings) = limits::build(host, &request.tuning.limits);
     if boots && !image.has_os_release {
@@ -70,6 +71,8 @@ pub(crate) fn make(
         users: request.users,
         ownership: request.ownership,
         network,
+        network_namespace: request.network_namespace.clone(),
+        pivot_root: request.pivot_root.clone(),
         console: console::of(request)?,
         announces: request.notify_ready.unwrap_or(boots),
         stub: matches!(request.mode, Mode::Run { as_pid1: false, .. }),
@@ -96,6 +99,7 @@ pub(crate) fn make(
         no_devices: false,
         nesting: request.nesting || image.needs_nesting,
         resolv_conf,
+        journal,
         timezone,
         devices: host.devices.clone(),
         proc_entries: host.proc_entries.clone(),
@@ -108,6 +112,19 @@ pub(crate) fn make(
         nodes,
         warnings,
     })
+}
+
+/// Whose network it is.
+fn network(request: &Request, boots: bool) -> Network {
+    if request.network_namespace.is_some() {
+        return Network::Joined;
+    }
+    let usual = if boots {
+        Network::Veth
+    } else {
+        Network::Private
+    };
+    request.network.unwrap_or(usual)
 }
 
 /// Device nodes that bind mounts show, and whether they may be written to: of others nobody has said
@@ -183,7 +200,7 @@ fn program(request: &Request, image: &ImageFacts) -> Result<(String, Vec<String>
     let path = image
         .program
         .clone()
-        .ok_or_else(|| nothing_to_start(request))?;
+        .ok_or_else(|| nothing_to_start(request, image))?;
     let argv = match &request.mode {
         Mode::Boot { parameters, .. } => {
             let is_argument = |p: &&String| env::assignment(p).is_none();
@@ -195,14 +212,19 @@ fn program(request: &Request, image: &ImageFacts) -> Result<(String, Vec<String>
     Ok((path, argv))
 }
 
-fn nothing_to_start(request: &Request) -> Error {
+fn nothing_to_start(request: &Request, image: &ImageFacts) -> Error {
     let root = request.root.display();
     match &request.mode {
         Mode::Boot { .. } => {
             let places = INITS.join(", ");
             let what = format!("cannot boot {root}: it has no init; looked for {places}");
-            Error::new(Kind::BadInput, what)
-                .hint("name one with --init=PATH, or start a command with `nsrun run`")
+            let hint = if image.lacks_its_system {
+                "its system is in a Nix store that it does not have: --bind-ro=/nix/store mounts the \
+                 host's, and --system=PATH does that too"
+            } else {
+                "name one with --init=PATH, or start a command with `nsrun run`"
+            };
+            Error::new(Kind::BadInput, what).hint(hint)
         }
         Mode::Run { command, .. } => {
             let name = command.first().map_or("", String::as_str).escape_debug();
@@ -216,20 +238,32 @@ fn nothing_to_start(request: &Request) -> Error {
 
 /// The image's own id, or the one asked for, or a new one; in dashed form.
 fn uuid(request: &Request, host: &HostFacts, image: &ImageFacts) -> Result<(String, bool)> {
-    if let Some(id) = image.machine_id {
-        return Ok((dashed(&id), false));
-    }
-    match &request.uuid {
-        Some(text) => {
-            let id = parse_id(text).ok_or_else(|| {
-                let text = text.escape_debug();
-                Error::new(Kind::Usage, format!("invalid machine id '{text}'"))
-                    .hint("32 hexadecimal digits, not all zero, with or without dashes")
-            })?;
-            Ok((dashed(&id), false))
-        }
-        None => Ok((dashed(&host.random_uuid), true)),
-    }
+    let asked = request.uuid.as_deref().map(asked_id).transpose()?;
+    Ok(match image.machine_id.or(asked) {
+        Some(id) => (dashed(&id), false),
+        None => (dashed(&host.random_uuid), true),
+    })
+}
+
+fn asked_id(text: &str) -> Result<[u8; 16]> {
+    parse_id(text).ok_or_else(|| {
+        let text = text.escape_debug();
+        Error::new(Kind::Usage, format!("invalid machine id --uuid='{text}'"))
+            .hint("32 hexadecimal digits, not all zero, with or without dashes")
+    })
+}
+
+/// The machine's id, of 32 digits.
+///
+/// # Errors
+/// [`Kind::Usage`] if the one that was asked for is none.
+pub(crate) fn machine_id(
+    request: &Request,
+    host: &HostFacts,
+    image: &ImageFacts,
+) -> Result<String> {
+    let (dashed, _) = uuid(request, host, image)?;
+    Ok(dashed.replace('-', ""))
 }
 
 /// Reads a 128-bit id in either form; all zeros is none.

@@ -6,10 +6,12 @@ mod env;
 mod explain;
 mod files;
 mod identity;
+mod journal;
 mod limits;
 mod make;
 pub(crate) mod masks;
 pub mod mounts;
+mod pivot;
 mod request;
 pub mod tuning;
 mod volatile;
@@ -24,8 +26,11 @@ use self::credentials::Credential;
 pub(crate) use self::env::search_path;
 pub use self::files::{FileChange, Origin, ResolvConf, Timezone, Way};
 pub(crate) use self::identity::is_root;
-pub(crate) use self::make::{make, new_id, parse_id};
+pub(crate) use self::journal::{JOURNALS, plan as plan_journal};
+pub use self::journal::{Journal, LinkJournal};
+pub(crate) use self::make::{machine_id, make, new_id, parse_id};
 use self::mounts::Planned;
+pub use self::pivot::PivotRoot;
 pub use self::request::{Changes, Mode, Register, Request, Volatile};
 use self::tuning::Tuning;
 pub(crate) use self::volatile::{mounts as all_mounts, overlays, writes};
@@ -49,13 +54,15 @@ pub enum Network {
     Private,
     /// Its own, with a link `host0` to the host.
     Veth,
+    /// One that is there already. The payload cannot configure it.
+    Joined,
 }
 
 impl Network {
     /// Whether the payload has a network namespace of its own.
     #[must_use]
     pub fn is_private(self) -> bool {
-        self != Self::Host
+        matches!(self, Self::Private | Self::Veth)
     }
 
     /// The word that `--network=` takes.
@@ -65,6 +72,7 @@ impl Network {
             Self::Host => "host",
             Self::Private => "private",
             Self::Veth => "veth",
+            Self::Joined => "namespace",
         }
     }
 }
@@ -95,6 +103,10 @@ pub struct Plan {
     pub ownership: Ownership,
     /// The network of the payload.
     pub network: Network,
+    /// The file that stands for the network namespace, if it is one that is there already.
+    pub network_namespace: Option<PathBuf>,
+    /// Another root directory in the image.
+    pub pivot_root: Option<PivotRoot>,
     /// What the standard streams are.
     pub console: Console,
     /// Whether it is ready when it says so itself.
@@ -148,6 +160,8 @@ pub struct Plan {
     pub nesting: bool,
     /// What is done about the payload's `/etc/resolv.conf`.
     pub resolv_conf: Option<FileChange>,
+    /// Whether the host has the machine's journal, too.
+    pub journal: Option<Journal>,
     /// What is done about the payload's `/etc/localtime`.
     pub timezone: Option<FileChange>,
     /// Optional device nodes that the host has.

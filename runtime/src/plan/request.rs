@@ -6,7 +6,9 @@ use super::Network;
 use super::console::ConsoleMode;
 use super::credentials::Credential;
 use super::files::{ResolvConf, Timezone};
+use super::journal::LinkJournal;
 use super::mounts::Mount;
+use super::pivot::PivotRoot;
 use super::tuning::Tuning;
 use crate::caps::CapSet;
 use crate::cgroup::ScopeOptions;
@@ -91,6 +93,10 @@ pub struct Request {
     pub ownership: Ownership,
     /// The network; by default its own with a link for a system, without for a command.
     pub network: Option<Network>,
+    /// The file that stands for the network namespace to join, in place of a network.
+    pub network_namespace: Option<PathBuf>,
+    /// Another root directory in the image.
+    pub pivot_root: Option<PivotRoot>,
     /// The kernel's host name, by default the machine's.
     pub hostname: Option<String>,
     /// Machine id for an image that has none, in either form.
@@ -125,6 +131,8 @@ pub struct Request {
     pub resolv_conf: ResolvConf,
     /// How `/etc/localtime` is treated.
     pub timezone: Timezone,
+    /// Whose directory the machine's journal is in.
+    pub link_journal: LinkJournal,
     /// How processes run.
     pub tuning: Tuning,
     /// Where the machine's scope is to be, and limits of it.
@@ -157,6 +165,8 @@ impl Request {
             users: PrivateUsers::Pick,
             ownership: Ownership::Auto,
             network: None,
+            network_namespace: None,
+            pivot_root: None,
             hostname: None,
             uuid: None,
             env: Vec::new(),
@@ -174,6 +184,7 @@ impl Request {
             nesting: false,
             resolv_conf: ResolvConf::default(),
             timezone: Timezone::default(),
+            link_journal: LinkJournal::default(),
             tuning: Tuning::default(),
             scope: ScopeOptions::default(),
             register: Register::default(),

@@ -1,7 +1,9 @@
 //! What `--volatile=` and `--ephemeral` come to.
 
 use super::files;
+use super::journal::Journal;
 use super::mounts::{self, Mount};
+use super::pivot;
 use super::request::{Changes, Request, Volatile};
 use crate::error::{Error, Kind, Result};
 use crate::ownership::Ownership;
@@ -10,9 +12,11 @@ use crate::ownership::Ownership;
 const LIMITS: &str = "mode=0755,size=25%,nr_inodes=1m";
 
 /// All mounts: those that were asked for and those that follow, each after those that it lies in.
-pub(crate) fn mounts(request: &Request) -> Result<Vec<Mount>> {
+pub(crate) fn mounts(request: &Request, journal: Option<&Journal>) -> Result<Vec<Mount>> {
     let mut all = request.mounts.clone();
+    all.extend(journal.and_then(|journal| journal.mount(request.users)));
     all.extend(files::mounts(request));
+    all.extend(pivot::mount(request));
     match request.volatile {
         Volatile::State if !all.iter().any(|mount| mount.target == "/var") => {
             all.push(Mount::tmpfs(&format!("/var:{LIMITS}"))?);
@@ -51,6 +55,7 @@ pub(crate) fn writes(request: &Request) -> bool {
 
 /// What cannot be asked for together.
 pub(super) fn check(request: &Request) -> Result<()> {
+    check_uppers(request)?;
     let option = match (request.changes, request.volatile) {
         (Changes::Kept, Volatile::No) => return Ok(()),
         (Changes::Kept, _) => "--volatile",
@@ -65,6 +70,22 @@ pub(super) fn check(request: &Request) -> Result<()> {
     if option == "--ephemeral" && request.volatile == Volatile::Yes {
         let what = "--volatile=yes has no root whose changes --ephemeral could drop";
         return Err(Error::new(Kind::Usage, what).hint("leave --ephemeral out"));
+    }
+    Ok(())
+}
+
+/// Changes of an overlay go into the image where nothing keeps them out of it.
+fn check_uppers(request: &Request) -> Result<()> {
+    let inside = |mount: &&Mount| mount.takes_changes_in_image();
+    let Some(mount) = request.mounts.iter().find(inside) else {
+        return Ok(());
+    };
+    let kept = request.changes == Changes::Kept && request.volatile == Volatile::No;
+    if request.read_only || !kept {
+        return Err(mount.refused("the image takes no changes that are kept"));
+    }
+    if request.pivot_root.is_some() {
+        return Err(mount.refused("with --pivot-root the image takes no changes of an overlay"));
     }
     Ok(())
 }
@@ -90,7 +111,7 @@ mod tests {
         let mut request = request(Changes::Kept, Volatile::State);
         assert!(read_only(&request));
         let targets = |request: &Request| {
-            let mounts = mounts(request).unwrap();
+            let mounts = mounts(request, None).unwrap();
             mounts
                 .into_iter()
                 .map(|mount| mount.target)

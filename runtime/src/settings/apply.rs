@@ -6,7 +6,7 @@ use super::Merge;
 use super::model::Settings;
 use super::problem::Problem;
 use super::read::Collected;
-use super::values::{UserName, Variable};
+use super::values::{InnerPath, UserName, Variable};
 use crate::caps::CapSet;
 use crate::error::{Error, Kind, Result};
 use crate::ownership::Ownership;
@@ -50,15 +50,17 @@ pub(super) fn apply(
         &mut request.ownership,
         settings.private_users_ownership.or(chown),
     );
+    set_some(&mut request.pivot_root, settings.pivot_root.clone());
     let hostname = settings.hostname.as_ref();
     set_some(&mut request.hostname, hostname.map(ToString::to_string));
     set(&mut request.read_only, settings.read_only);
     set(&mut request.volatile, settings.volatile);
     set(&mut request.changes, settings.ephemeral.map(changes));
-    lists::mounts(all, &mut request.mounts, winner);
+    lists::mounts(all, &mut request.mounts, winner)?;
     tuning(settings, &mut request.tuning, winner);
     set(&mut request.resolv_conf, settings.resolv_conf);
     set(&mut request.timezone, settings.timezone);
+    set(&mut request.link_journal, settings.link_journal);
     set_some(&mut request.notify_ready, settings.notify_ready);
     all.warnings.extend(ignored(all));
     Ok(())
@@ -207,6 +209,9 @@ fn network(settings: &Settings, request: &mut Request, merge: Merge) -> Result<(
         (Some(false), Some(true)) => return Err("contradicts VirtualEthernet=yes"),
         (Some(false), _) if asks_for_links => return Err("contradicts keys that ask for a link"),
         (Some(false), _) => Some(Network::Host),
+        (_, Some(true)) if settings.namespace_path.is_some() => {
+            return Err("with NamespacePath= there is no VirtualEthernet=yes");
+        }
         (_, Some(true)) => Some(Network::Veth),
         (Some(true), Some(false)) => Some(Network::Private),
         (None, Some(false)) if asks_for_links => Some(Network::Private),
@@ -218,8 +223,11 @@ fn network(settings: &Settings, request: &mut Request, merge: Merge) -> Result<(
             (wants_own && replaces).then_some(Network::Private)
         }
     };
-    if chosen.is_some() {
+    if let Some(InnerPath(path)) = &settings.namespace_path {
+        request.network_namespace = Some(path.into());
+    } else if chosen.is_some() {
         request.network = chosen;
+        request.network_namespace = None;
     }
     Ok(())
 }

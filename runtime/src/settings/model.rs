@@ -2,13 +2,13 @@
 
 use super::limits::{Delegated, LimitOf};
 use super::mounts::{Bind, Inaccessible, Overlay, Tmpfs};
-use super::places::{BindUserShell, Interface, InterfacePair, LinkJournal, Port, Zone};
-use super::values::{InnerPath, MachineId, PivotRoot, UserName, Variable};
+use super::places::{BindUserShell, Interface, InterfacePair, Port, Zone};
+use super::values::{InnerPath, MachineId, UserName, Variable};
 use crate::caps::CapSet;
 use crate::name::MachineName;
 use crate::ownership::Ownership;
 use crate::plan::tuning::{AskedLimit, CpuList, OomScore, Personality};
-use crate::plan::{ResolvConf, Timezone, Volatile};
+use crate::plan::{LinkJournal, PivotRoot, ResolvConf, Timezone, Volatile};
 use crate::range::PrivateUsers;
 use crate::seccomp::{CallRule, FamilyRule};
 use crate::supervise::Signal;

@@ -19,7 +19,8 @@ impl<const READ_ONLY: bool> Item for Bind<READ_ONLY> {
     const WHAT: &'static str = "SOURCE[:TARGET[:OPTIONS]]";
 
     fn parse_line(text: &str) -> Result<Vec<Self>> {
-        let mount = Mount::bind(text, READ_ONLY)?;
+        let key = if READ_ONLY { "BindReadOnly" } else { "Bind" };
+        let mount = Mount::bind_by(key, text, READ_ONLY)?;
         absolute(text, &mount).map(|()| vec![Self(mount)])
     }
 }
@@ -38,7 +39,12 @@ impl<const READ_ONLY: bool> Item for Overlay<READ_ONLY> {
     const WHAT: &'static str = "LOWER[:LOWER…]:UPPER:TARGET";
 
     fn parse_line(text: &str) -> Result<Vec<Self>> {
-        let mount = Mount::overlay(text, READ_ONLY)?;
+        let key = if READ_ONLY {
+            "OverlayReadOnly"
+        } else {
+            "Overlay"
+        };
+        let mount = Mount::overlay_by(key, text, READ_ONLY)?;
         absolute(text, &mount).map(|()| vec![Self(mount)])
     }
 }
@@ -57,7 +63,7 @@ impl Item for Tmpfs {
     const WHAT: &'static str = "PATH[:OPTIONS]";
 
     fn parse_line(text: &str) -> Result<Vec<Self>> {
-        Mount::tmpfs(text).map(|mount| vec![Self(mount)])
+        Mount::tmpfs_by("TemporaryFileSystem", text).map(|mount| vec![Self(mount)])
     }
 }
 

@@ -1,9 +1,9 @@
 //! Values of keys about networks and modes of integration.
 
 use super::field::{Form, Item};
-use super::values::{absolute, invalid, one_of, truth};
+use super::values::{absolute, invalid, truth};
 use crate::error::Result;
-use crate::plan::{ResolvConf, Timezone, Volatile};
+use crate::plan::{LinkJournal, ResolvConf, Timezone, Volatile};
 
 /// `BindUserShell=`: the user's own shell, none, or a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,18 +133,14 @@ impl Form for Timezone {
     }
 }
 
-/// `LinkJournal=`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct LinkJournal(pub(super) &'static str);
-
 impl Form for LinkJournal {
     const WHAT: &'static str = "no, auto, host, try-host, guest or try-guest";
 
     fn parse(text: &str) -> Result<Self> {
-        const WORDS: [&str; 6] = ["auto", "no", "host", "try-host", "guest", "try-guest"];
         match truth(text) {
-            Some(linked) => Ok(Self(if linked { "auto" } else { "no" })),
-            None => one_of("mode", text, &WORDS).map(Self),
+            Some(true) => Ok(Self::Auto),
+            Some(false) => Ok(Self::No),
+            None => text.parse(),
         }
     }
 }
@@ -192,7 +188,7 @@ mod tests {
 
     #[test]
     fn modes_that_are_booleans_too_take_their_words() {
-        assert_eq!(LinkJournal::parse("on").unwrap(), LinkJournal("auto"));
+        assert_eq!(LinkJournal::parse("on").unwrap(), LinkJournal::Auto);
         assert_eq!(Volatile::parse("YES").unwrap(), Volatile::Yes);
         assert!(Volatile::parse("perhaps").is_err());
         assert!(ResolvConf::parse("copy").is_err());

@@ -26,7 +26,7 @@ pub static KEYS: &[Key] = &[
     key(Exec,    "WorkingDirectory",      &["workdir"],                  Any,     |s| &mut s.working_directory)
         .default("/"),
     key(Exec,    "PivotRoot",             &["pivot-root"],               Any,     |s| &mut s.pivot_root)
-        .ignored("nsrun takes the root of the image as it is"),
+        .default("/"),
     key(Exec,    "Capability",            &["capability"],               Trusted, |s| &mut s.capability).group(Capabilities),
     key(Exec,    "DropCapability",        &["drop-capability"],          Any,     |s| &mut s.drop_capability).group(Capabilities),
     key(Exec,    "AmbientCapability",     &["ambient-capability"],       Trusted, |s| &mut s.ambient_capability).group(Capabilities),
@@ -73,7 +73,7 @@ pub static KEYS: &[Key] = &[
     key(Exec,    "Timezone",              &["timezone"],                 Any,     |s| &mut s.timezone)
         .default("auto"),
     key(Exec,    "LinkJournal",           &["link-journal"],             Trusted, |s| &mut s.link_journal)
-        .ignored("nsrun links no journals"),
+        .default("no"),
     key(Exec,    "SuppressSync",          &["suppress-sync"],            Any,     |s| &mut s.suppress_sync)
         .default("no"),
     key(Files,   "ReadOnly",              &["read-only"],                Any,     |s| &mut s.read_only)
@@ -95,8 +95,7 @@ pub static KEYS: &[Key] = &[
         .ignored(USERS),
     key(Network, "Private",               &["network"],                  Trusted, |s| &mut s.private).group(Net)
         .default("yes"),
-    key(Network, "NamespacePath",         &["network", "network-namespace-path"], Trusted, |s| &mut s.namespace_path).group(Net)
-        .ignored("nsrun makes each private network itself"),
+    key(Network, "NamespacePath",         &["network-namespace-path", "network"], Trusted, |s| &mut s.namespace_path).group(Net),
     key(Network, "VirtualEthernet",       &["network"],                  Trusted, |s| &mut s.virtual_ethernet).group(Net)
         .default("yes; with run no"),
     key(Network, "VirtualEthernetExtra",  &["network-veth-extra"],       Trusted, |s| &mut s.virtual_ethernet_extra).group(Net)

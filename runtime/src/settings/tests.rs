@@ -196,3 +196,27 @@ fn the_documentation_has_the_rows_of_the_table() {
         expected.join("\n")
     );
 }
+
+/// Keys that take any words.
+const FREE: [&str; 2] = ["Parameters", "BindUser"];
+
+#[test]
+fn every_key_refuses_what_is_no_value_and_takes_nothing_for_taking_back() {
+    for key in KEYS {
+        let section = key.section.name();
+        let read = |text: &str| {
+            let line = format!("[{section}]\n{}={text}\n", key.name);
+            collect(&found(&line, true), Use::Yes)
+        };
+        let empty = read("");
+        assert!(empty.errors.is_empty() && empty.lines.is_empty(), "{key:?}");
+        if FREE.contains(&key.name) {
+            continue;
+        }
+        for text in ["!: !", "\u{7f}"] {
+            let errors = read(text).errors;
+            let told = errors.first().map(ToString::to_string).unwrap_or_default();
+            assert!(told.contains(key.name), "{key:?}={text}: {told}");
+        }
+    }
+}

@@ -8,7 +8,7 @@ use crate::caps::CapSet;
 use crate::error::{Error, Kind, Result};
 use crate::name::MachineName;
 use crate::ownership::Ownership;
-use crate::plan::parse_id;
+use crate::plan::{PivotRoot, parse_id};
 use crate::range::{PrivateUsers, Range, SIZE};
 use crate::supervise::Signal;
 
@@ -119,23 +119,11 @@ pub(super) fn absolute(text: &str) -> Result<String> {
     Ok(plain.to_string_lossy().into_owned())
 }
 
-/// `NEW[:OLD]`: another root directory, and where the first one goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct PivotRoot {
-    new: String,
-    old: Option<String>,
-}
-
 impl Form for PivotRoot {
     const WHAT: &'static str = "NEW[:OLD]";
 
     fn parse(text: &str) -> Result<Self> {
-        let (new, old) = match text.split_once(':') {
-            Some((new, old)) => (new, Some(absolute(old)?)),
-            None => (text, None),
-        };
-        let new = absolute(new)?;
-        Ok(Self { new, old })
+        text.parse()
     }
 }
 

@@ -16,6 +16,7 @@ use super::manager::Manager;
 use super::screen::Screen;
 use super::signal::Signal;
 use super::stream::Sink;
+use crate::cgroup::SCOPE_STOP;
 use crate::error::{Context, Result};
 use crate::terminal::Terminal;
 
@@ -208,7 +209,6 @@ impl Signals {
             // Ignored; blocked it would be delivered.
             Named::SIGCHLD,
             Named::SIGPIPE,
-            Named::SIGURG,
         ] {
             set.remove(not);
         }
@@ -230,9 +230,12 @@ impl Signals {
     }
 
     fn read(&self) -> io::Result<Signal> {
-        let info = self.file.read_signal()?.ok_or(io::ErrorKind::WouldBlock)?;
-        let number = i32::try_from(info.ssi_signo).map_err(io::Error::other)?;
-        Signal::new(number).ok_or_else(|| io::ErrorKind::InvalidData.into())
+        loop {
+            let info = self.file.read_signal()?.ok_or(io::ErrorKind::WouldBlock)?;
+            if let Some(signal) = meant(info.ssi_signo, info.ssi_pid) {
+                return Ok(signal);
+            }
+        }
     }
 
     /// What becomes readable when a signal comes.
@@ -247,10 +250,32 @@ impl Signals {
     }
 }
 
+/// What a signal means by its number and sender. [`SCOPE_STOP`] is the request of the host's systemd
+/// to stop the scope; from others it means nothing, as to any process.
+fn meant(number: u32, sender: u32) -> Option<Signal> {
+    match i32::try_from(number).ok()? {
+        SCOPE_STOP if sender == 1 => Some(Signal::TERM),
+        SCOPE_STOP => None,
+        number => Signal::new(number),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use nix::sys::signal::raise;
+
+    #[test]
+    fn the_stop_of_a_scope_is_a_request_if_it_comes_from_systemd() {
+        let number = |number: i32| u32::try_from(number).unwrap();
+        assert_eq!(meant(number(SCOPE_STOP), 1), Some(Signal::TERM));
+        assert_eq!(meant(number(SCOPE_STOP), 2), None);
+        assert_eq!(meant(number(libc::SIGHUP), 2), Some(Signal::HUP));
+        let mut signals = Signals::block().unwrap();
+        raise(Named::SIGURG).unwrap();
+        let none = signals.next().unwrap_err();
+        assert_eq!(none.kind(), io::ErrorKind::WouldBlock);
+    }
 
     #[test]
     fn signals_are_read_and_do_not_end_the_process() {

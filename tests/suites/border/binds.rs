@@ -244,6 +244,10 @@ fn what_cannot_be_bound_is_told_by_status() {
         let _ = done.expect_status(2).expect_stderr("the machine's own");
     }
     let _ = bind(&sandbox, &[name, from, "relative"]).expect_status(2);
+    let _ = bind(&sandbox, &[name, "/proc/sys", "/root"])
+        .expect_status(5)
+        .expect_stderr("has no idmapped mounts")
+        .expect_stderr("--options=noidmap");
     let _ = bind(&sandbox, &[name, "/dev/null", "/etc/pid1.conf"])
         .expect_status(6)
         .expect_stderr("device node");

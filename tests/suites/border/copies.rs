@@ -1,6 +1,6 @@
 //! `nsrun cp`, `copy-to` and `copy-from`.
 
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::path::Path;
 
@@ -63,6 +63,25 @@ fn a_tree_goes_in_and_comes_out_as_it_was() {
 }
 
 #[test]
+fn an_ephemeral_machine_takes_a_tree_and_its_image_does_not() {
+    for option in ["--ephemeral", "--ephemeral=disk", "--tmpfs=/root"] {
+        let sandbox = Sandbox::on_disk();
+        let tree = tree(&sandbox, "tree");
+        let machine = up(&sandbox, "passing", &[option]);
+        let inside = format!("{}:/root", machine.name());
+        let _ = nsrun(&sandbox, &["cp", text(&tree), &inside]).success();
+        let out = sandbox.dir().join("out");
+        let from = format!("{inside}/tree");
+        let _ = nsrun(&sandbox, &["cp", "--keep-privileges", &from, text(&out)]).success();
+        assert_eq!(listing(&out), listing(&tree), "{option}");
+        let on_disk = sandbox.image_root().join(machine.name()).join("root");
+        let left = fs::read_dir(on_disk).must("list a directory").count();
+        assert_eq!(left, 0, "{option}");
+        let _ = machine.stop().success();
+    }
+}
+
+#[test]
 fn programs_that_come_out_give_no_privileges() {
     let sandbox = Sandbox::on_disk();
     let tree = tree(&sandbox, "tree");
@@ -104,6 +123,7 @@ fn owners_that_the_machine_has_not_are_replaced_and_counted() {
     let report: Value = nsrun(&sandbox, &words).success().json();
     assert_eq!(report["counts"]["files"], 1);
     assert_eq!(report["warnings"][0]["kind"], "replaced_owners", "{report}");
+    assert_eq!(report["warnings"][0]["first"], "foreign", "{report}");
     let copy = sandbox
         .image_root()
         .join(machine.name())
@@ -248,12 +268,14 @@ fn archives_are_read_and_written_by_a_dash() {
     let sandbox = Sandbox::on_disk();
     let machine = up(&sandbox, "tar", &[]);
     let name = machine.name();
-    let command = sandbox.command(&["cp", &format!("{name}:/etc"), "-"]);
     let archive = sandbox.dir().join("etc.tar");
-    let mut command = command;
-    command.stdout(File::create(&archive).must("make a file"));
-    let ended = command.status().must("run nsrun");
-    assert!(ended.success());
+    let command = sandbox.command(&["cp", &format!("{name}:/etc"), "-"]);
+    let mut to_file = nsrun_tests::nsrun::plain("/bin/sh");
+    to_file.args(["-c", r#"exec "$@" >"$0""#]).arg(&archive);
+    to_file.arg(command.get_program()).args(command.get_args());
+    let set = command.get_envs();
+    to_file.envs(set.filter_map(|(key, value)| Some((key, value?))));
+    let _ = run(to_file, patience(20)).success();
     let mut tar = nsrun_tests::nsrun::plain("/bin/tar");
     tar.arg("-tf").arg(&archive);
     let listed = run(tar, patience(20)).success().stdout;

@@ -1,7 +1,9 @@
 //! What crosses the border of a running machine: mounts and files.
 
 mod binds;
+mod breaks;
 mod copies;
+mod images;
 mod trees;
 
 use std::fs;

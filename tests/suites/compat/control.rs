@@ -1,9 +1,10 @@
 //! Command lines of machinectl and importctl.
 
 use std::fs;
+use std::path::Path;
 
 use nsrun_tests::done::run;
-use nsrun_tests::{Done, Must, Sandbox, patience, wait_until};
+use nsrun_tests::{Done, Must, Sandbox, patience, skip, wait_until};
 
 const READY: &str = "notify READY=1";
 
@@ -210,6 +211,11 @@ fn archives_come_and_go_as_by_importctl() {
     let list = ["list-images", "--no-legend"];
     let list = run(sandbox.called("importctl", &list), patience(30)).success();
     assert_eq!(list.stdout.lines().count(), 2, "{list}");
+    let table = run(sandbox.called("importctl", &["list-images"]), patience(30)).success();
+    let heading = table.stdout.lines().next().must("find the heading");
+    let heading: Vec<&str> = heading.split_ascii_whitespace().collect();
+    let first = ["CLASS", "NAME", "TYPE", "PATH", "RO"];
+    assert_eq!(heading[..5], first);
     let tree = sandbox.image_root().join(&name);
     let third = sandbox.name("third");
     let words = [
@@ -246,4 +252,54 @@ fn a_session_does_not_tell_how_its_command_ended() {
         .machinectl(&["shell", "nobody", "/bin/true"])
         .expect_status(1);
     silent(sandbox.machinectl(&["stop", &name]));
+}
+
+#[test]
+fn what_is_bound_and_copied_is_seen_in_a_machine_with_ids_of_its_own() {
+    let sandbox = Sandbox::new();
+    let name = sandbox.tiny("border", &[READY]);
+    silent(sandbox.machinectl(&["start", &name]));
+    let dir = sandbox.dir().join("shared");
+    fs::create_dir(&dir).must("make a directory");
+    fs::write(dir.join("file"), "").must("write a file");
+    let source = dir.to_str().must("name a directory");
+    silent(sandbox.machinectl(&["bind", "--mkdir", "--read-only", &name, source, "/mnt/here"]));
+    let attempts = ["read /mnt/here/file", "create /mnt/here/new"];
+    let attempt = ["exec", &name, "--", "/sbin/init", "try"];
+    let done = sandbox.nsrun(&[&attempt[..], &attempts].concat()).success();
+    let lines: Vec<&str> = done.stdout.lines().collect();
+    assert_eq!(lines[0], "read /mnt/here/file: empty");
+    assert_eq!(lines[1], "create /mnt/here/new: EROFS");
+    let back = dir.join("back");
+    let back = back.to_str().must("name a copy");
+    silent(sandbox.machinectl(&["copy-to", &name, source, "/root/copy"]));
+    silent(sandbox.machinectl(&["copy-from", &name, "/root/copy/file", back]));
+    assert!(fs::exists(back).must("look for the copy"));
+    let again = sandbox.machinectl(&["copy-from", &name, "/root/copy/file", back]);
+    let _ = again.expect_status(1).expect_stderr("Failed to copy: ");
+    silent(sandbox.machinectl(&["copy-from", "--force", &name, "/root/copy/file", back]));
+    let _ = sandbox
+        .machinectl(&["bind", "nobody", source])
+        .expect_status(1)
+        .expect_stderr("Failed to bind mount: No machine 'nobody' known");
+    silent(sandbox.machinectl(&["stop", &name]));
+}
+
+#[test]
+fn images_are_enabled_to_start_with_the_host() {
+    if Path::new("/run/systemd/system").exists() {
+        skip!("PID 1 of this host is systemd");
+    }
+    let sandbox = Sandbox::new();
+    let name = sandbox.tiny("enabled", &[READY]);
+    let enabled = || {
+        let status = sandbox.nsrun(&["--json", "image-status", &name]).success();
+        let status: serde_json::Value = status.json();
+        status[0]["enabled"].clone()
+    };
+    silent(sandbox.machinectl(&["enable", &name]));
+    assert_eq!(enabled(), true);
+    silent(sandbox.machinectl(&["disable", &name]));
+    assert_eq!(enabled(), false);
+    let _ = sandbox.machinectl(&["enable", "nobody"]).expect_status(1);
 }

@@ -189,6 +189,57 @@ fn a_build_runs_as_it_does_from_a_makefile() {
 }
 
 #[test]
+fn mkosi_runs_commands_in_a_tree() {
+    let sandbox = Sandbox::new();
+    let tree = sandbox.dir().join(sandbox.name("mkosi"));
+    image::copy_tree(&["trixie"], &tree);
+    let directory = format!("--directory={}", tree.display());
+    let machine = format!("--machine=mkosi-{}", sandbox.name("x"));
+    let shared = sandbox.dir().join("var-tmp");
+    fs::create_dir(&shared).must("make a directory");
+    let bind = format!("--bind={}:/var/tmp", shared.display());
+    let options = [
+        "--quiet",
+        &directory,
+        &machine,
+        "--as-pid2",
+        "--link-journal=no",
+        "--register=no",
+        &bind,
+        "--setenv=SYSTEMD_OFFLINE=1",
+        "--rlimit=RLIMIT_CORE=0:infinity",
+    ];
+    let script = "echo $SYSTEMD_OFFLINE $$; touch /var/tmp/made";
+    let command = ["--", "sh", "-c", script];
+    let offline = [&["--private-network"], &["--console=pipe"][..], &command].concat();
+    let done = sandbox
+        .run_nspawn(&[&options[..], &offline].concat())
+        .success();
+    assert_eq!(done.stdout, "1 2\n");
+    assert!(shared.join("made").exists());
+    let online = [&["--bind-ro=/etc/resolv.conf"][..], &command].concat();
+    let done = sandbox
+        .run_nspawn(&[&options[..], &online].concat())
+        .success();
+    assert_eq!(done.stdout, "1 2\r\n");
+}
+
+/// An option is given with others that do not go together, and what is said then tells whether it
+/// is known.
+#[test]
+fn scripts_learn_which_options_there_are() {
+    let sandbox = Sandbox::new();
+    let says = |option: &str| {
+        let words = [option, "--directory", "/dev/null", "--image", "/dev/null"];
+        let done = sandbox.run_nspawn(&words).expect_status(1);
+        done.stderr
+            .contains(&format!("unrecognized option '{option}'"))
+    };
+    assert!(!says("--as-pid2"));
+    assert!(says("--no-such-option"));
+}
+
+#[test]
 fn without_a_command_there_is_a_login_shell() {
     let sandbox = Sandbox::new();
     let tree = sandbox.dir().join(sandbox.name("shell"));

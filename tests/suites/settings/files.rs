@@ -31,9 +31,9 @@ fn a_machine_in_the_background_is_started_by_its_file() {
     let etc = Etc::new();
     let image = sandbox.tiny("back", &["notify READY=1"]);
     let file = format!("{image}.nspawn");
-    etc.write(&file, "[Exec]\nHostname=other\nSuppressSync=yes\n");
+    etc.write(&file, "[Exec]\nHostname=other\nPrivateUsersDelegate=1\n");
     let started = sandbox.nsrun(&["start", "--wait=ready", &image]).success();
-    let _ = started.expect_stderr(":3: SuppressSync= is ignored");
+    let _ = started.expect_stderr(":3: PrivateUsersDelegate= is ignored");
     let words = ["exec", &image, "--", PROBE, "facts"];
     let inside: Facts = sandbox.nsrun(&words).success().json();
     assert_eq!(inside.host_name, "other");
@@ -272,13 +272,13 @@ fn unknown_and_unsupported_keys_are_warned_of_and_the_rest_is_done() {
     let etc = Etc::new();
     let image = sandbox.tiny("warn", &[]);
     let text =
-        "[Exec]\nHostnam=a\nHostname=b\nSuppressSync=yes\n[X-Note]\nA=1\n[Netwrok]\nZone=a\n";
+        "[Exec]\nHostnam=a\nHostname=b\nPrivateUsersDelegate=1\n[X-Note]\nA=1\n[Netwrok]\nZone=a\n";
     let path = etc.write(&format!("{image}.nspawn"), text);
     let done = run(&sandbox, &[], &image).success();
     let path = path.display();
     for told in [
         format!("{path}:2: key Hostnam= is unknown and ignored (did you mean Hostname=?)"),
-        format!("{path}:4: SuppressSync= is ignored"),
+        format!("{path}:4: PrivateUsersDelegate= is ignored"),
         format!("{path}:7: section [Netwrok] is unknown and ignored (did you mean [Network]?)"),
     ] {
         assert!(done.stderr.contains(&told), "{told}; {done}");

@@ -34,7 +34,7 @@ fn config_shows_what_counts_and_where_it_is_from() {
     let name = sandbox.name("c");
     let file = etc.write(
         &format!("{name}.nspawn"),
-        "[Network]\nVirtualEthernet=no\n[Exec]\nHostname=a\nEnvironment=A=1\nSuppressSync=yes\n",
+        "[Network]\nVirtualEthernet=no\n[Exec]\nHostname=a\nEnvironment=A=1\nPrivateUsersDelegate=1\n",
     );
     let drop_in = etc.write(
         &format!("{name}.nspawn.d/x.conf"),
@@ -44,7 +44,7 @@ fn config_shows_what_counts_and_where_it_is_from() {
     let done = sandbox.nsrun(&["config", &name]).success();
     let expected = format!(
         "[Exec]\n# {file}:5\nEnvironment=A=1\n# {drop_in}:3\nEnvironment=B=2\n\
-         # {file}:6: ignored, nsrun lets the payload write to the disk when it likes\n#SuppressSync=yes\n\
+         # {file}:6: ignored, nsrun gives a machine one range of ids\n#PrivateUsersDelegate=1\n\
          # {drop_in}:2\nHostname=b\n\n[Network]\n# {file}:2\nVirtualEthernet=no\n\n"
     );
     assert_eq!(done.stdout, expected);

@@ -1,11 +1,11 @@
 //! Verbs for machines.
 
-use super::args::{Options, Verb};
+use super::args::{Options, Paths, Verb};
 use super::{Refusal, Step, Subject, Translation, each, words};
 use crate::compat::step::Choice;
 
 /// What systemd's unit for machines starts them with, whatever the machine.
-const TEMPLATE: [&str; 8] = [
+const TEMPLATE: [&str; 9] = [
     "--quiet",
     "--defaults=nspawn",
     "--settings-merge=group",
@@ -14,6 +14,7 @@ const TEMPLATE: [&str; 8] = [
     "--private-users=pick",
     "--private-users-ownership=auto",
     "--allow-unsafe-root",
+    "--register=auto",
 ];
 
 /// How long that unit lets a machine take to stop.
@@ -52,16 +53,46 @@ pub(super) fn translate(verb: &Verb, options: &Options) -> Result<Translation, R
         }
         Verb::Pause(names) => machines(&names.names, "Could not pause machine", &["pause"]),
         Verb::Resume(names) => machines(&names.names, "Could not resume machine", &["resume"]),
-        Verb::Enable(_) => return Err(not_yet("enable")),
-        Verb::Disable(_) => return Err(not_yet("disable")),
-        Verb::Bind(_) => return Err(not_yet("bind")),
-        Verb::CopyTo(_) => return Err(not_yet("copy-to")),
-        Verb::CopyFrom(_) => return Err(not_yet("copy-from")),
+        Verb::Enable(names) => enable(&names.names, options),
+        Verb::Disable(names) => disable(&names.names, options),
+        Verb::Bind(paths) => {
+            let flags = [
+                (options.transfer.read_only, "--read-only"),
+                (options.mkdir, "--mkdir"),
+            ];
+            across("bind", paths, &flags, "Failed to bind mount")
+        }
+        Verb::CopyTo(paths) => {
+            let flags = [(options.transfer.force, "--force")];
+            across("copy-to", paths, &flags, "Failed to copy")
+        }
+        Verb::CopyFrom(paths) => {
+            let flags = [(options.transfer.force, "--force")];
+            across("copy-from", paths, &flags, "Failed to copy")
+        }
     })
 }
 
-fn not_yet(verb: &str) -> Refusal {
-    Refusal::Unsupported(format!("{verb} is not supported by nsrun"))
+/// What machinectl says first if it could not.
+const SWITCHING: &str = "Failed to enable or disable";
+
+/// Has machines start with the host, or not.
+fn disable(names: &[String], options: &Options) -> Translation {
+    let mut line = words(&["--quiet", "disable"]);
+    line.extend(options.now.then(|| "--now".to_owned()));
+    let whole = |name: &str| [&line[..], &[name.to_owned()]].concat();
+    each(names, SWITCHING, Subject::Image, whole)
+}
+
+/// What goes from the host into a machine, or out of it.
+fn across(verb: &str, paths: &Paths, flags: &[(bool, &str)], failure: &'static str) -> Translation {
+    let given = flags.iter().filter(|(given, _)| *given);
+    let flags: Vec<&str> = given.map(|(_, flag)| *flag).collect();
+    let operands = [&*paths.name, &*paths.source];
+    let mut line = words(&[&["--quiet", verb], &flags[..], &["--"], &operands].concat());
+    line.extend(paths.target.clone());
+    let name = std::slice::from_ref(&paths.name);
+    each(name, failure, Subject::Machine, |_| line.clone())
 }
 
 fn alone(step: Step) -> Translation {
@@ -143,6 +174,15 @@ fn start(names: &[String], options: &Options) -> Result<Translation, Refusal> {
         steps: names.iter().map(step).collect(),
         failure: "",
         subject: Subject::Image,
+    })
+}
+
+/// The machine will start as that `start` starts it.
+fn enable(names: &[String], options: &Options) -> Translation {
+    each(names, SWITCHING, Subject::Image, |name| {
+        let mut line = words(&["--quiet", "enable"]);
+        line.extend(options.now.then(|| "--now".to_owned()));
+        [line, words(&[name, "--"]), words(&TEMPLATE)].concat()
     })
 }
 

@@ -77,6 +77,22 @@ fn verbs_for_machines_become_nsruns() {
         ),
         ("shell --uid=www root@web", "shell root@web"),
         ("--no-pager --system pause web", "pause web"),
+        ("bind web /srv", "--quiet bind -- web /srv"),
+        (
+            "bind --read-only --mkdir web /srv /mnt",
+            "--quiet bind --read-only --mkdir -- web /srv /mnt",
+        ),
+        ("copy-to web a /b", "--quiet copy-to -- web a /b"),
+        (
+            "copy-from web /b --force",
+            "--quiet copy-from --force -- web /b",
+        ),
+        (
+            "enable --now web db",
+            "--quiet enable --now web -- --quiet --defaults=nspawn --settings-merge=group --settings=override --network=veth --private-users=pick --private-users-ownership=auto --allow-unsafe-root --register=auto; \
+             --quiet enable --now db -- --quiet --defaults=nspawn --settings-merge=group --settings=override --network=veth --private-users=pick --private-users-ownership=auto --allow-unsafe-root --register=auto",
+        ),
+        ("disable web", "--quiet disable web"),
     ];
     for (theirs, ours) in table {
         assert_eq!(outcome(&format!("machinectl {theirs}")), ours, "{theirs}");
@@ -90,7 +106,7 @@ fn a_start_is_that_of_systemds_unit() {
         format!(
             "start {name}: start --quiet --defaults=nspawn --settings-merge=group \
              --settings=override --network=veth --private-users=pick \
-             --private-users-ownership=auto --allow-unsafe-root {name}"
+             --private-users-ownership=auto --allow-unsafe-root --register=auto {name}"
         )
     };
     assert_eq!(text, format!("{}; {}", of("web"), of("db")));
@@ -166,7 +182,7 @@ fn transfers_are_told_as_the_peer_does() {
 #[test]
 fn lists_have_their_options() {
     let style = |line: &str| match &steps(line).unwrap()[..] {
-        [Step::Machines(style) | Step::Images(style)] => *style,
+        [Step::Machines(style) | Step::Images(style) | Step::ImagesWithPaths(style)] => *style,
         other => panic!("{other:?}"),
     };
     for line in [

@@ -25,6 +25,9 @@ pub(super) fn importctl(cli: &Importctl) -> Result<Translation, Refusal> {
     };
     let verb = cli.verb.as_ref().unwrap_or(&ImportVerb::ListTransfers);
     check_class(cli, verb)?;
+    if matches!(verb, ImportVerb::ListImages) {
+        return Ok(steps(vec![Step::ImagesWithPaths(style)]));
+    }
     if cli.keep_download.as_deref().is_some_and(is_true) && !cli.no_download {
         let why = "what is downloaded is unpacked at once";
         return Err(Refusal::of("--keep-download=yes", why));

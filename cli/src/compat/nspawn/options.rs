@@ -37,15 +37,13 @@ pub(super) enum Becomes {
     Named(&'static str),
     /// This in its place.
     Words(&'static [&'static str]),
-    /// A flag of the same name, if the value is true.
-    Flag,
     /// Nothing: it asks for what nsrun always does, or for what makes no difference to the payload.
     Nothing,
     /// It is looked at together with others.
     Together,
 }
 
-use Becomes::{Flag, Named, Nothing, Same, Together, Words};
+use Becomes::{Named, Nothing, Same, Together, Words};
 use Takes::{Each, Maybe, One};
 
 const fn opt(
@@ -101,7 +99,7 @@ pub(super) const ALL: &[Opt] = &[
     opt("user", None, Maybe("USER", ""), Together, "The same, under its old name"),
     opt("kill-signal", None, One("SIGNAL"), Same, "Ask the payload to stop by this signal"),
     opt("notify-ready", None, One("BOOL"), Same, "Be ready when the payload says so"),
-    opt("suppress-sync", None, One("BOOL"), Flag, "Let the payload's calls to sync do nothing"),
+    opt("suppress-sync", None, One("BOOL"), Same, "Let the payload's calls to sync do nothing"),
 
     opt("machine", Some('M'), One("NAME"), Together, "Set the machine's name"),
     opt("hostname", None, One("NAME"), Same, "Set the host name"),
@@ -109,7 +107,7 @@ pub(super) const ALL: &[Opt] = &[
 
     opt("slice", Some('S'), One("SLICE"), Same, "Put the machine into this slice"),
     opt("property", None, Each("NAME=VALUE"), Same, "Set a property of the machine's unit"),
-    opt("register", None, One("BOOL"), Nothing, "Accepted: nsrun finds its machines by itself"),
+    opt("register", None, One("BOOL|auto"), Together, "Have machined know the machine"),
     opt("keep-unit", None, NONE, Nothing, "Accepted: a delegated unit is used as it is"),
 
     opt("private-users", None, Maybe("MODE", "yes"), Together, "Choose the machine's ids: no, yes, pick, identity, BASE[:RANGE]"),
@@ -132,7 +130,7 @@ pub(super) const ALL: &[Opt] = &[
     opt("capability", None, Each("LIST"), Same, "Add capabilities"),
     opt("drop-capability", None, Each("LIST"), Same, "Remove capabilities"),
     opt("ambient-capability", None, Each("LIST"), Same, "Give the command capabilities that it has as any user"),
-    opt("no-new-privileges", None, One("BOOL"), Flag, "Keep every program in the machine from gaining privileges"),
+    opt("no-new-privileges", None, One("BOOL"), Same, "Keep every program in the machine from gaining privileges"),
     opt("system-call-filter", None, Each("LIST"), Same, "Allow or forbid system calls"),
     opt("restrict-address-families", None, Each("LIST"), Same, "Allow or forbid kinds of sockets"),
     opt("selinux-context", Some('Z'), One("LABEL"), Same, "Refused"),
@@ -145,8 +143,8 @@ pub(super) const ALL: &[Opt] = &[
 
     opt("resolv-conf", None, One("MODE"), Same, "Choose how the machine's resolv.conf is filled"),
     opt("timezone", None, One("MODE"), Same, "Choose how the machine gets its time zone"),
-    opt("link-journal", None, One("MODE"), Same, "Let the host see the machine's journal"),
-    opt("j", Some('j'), NONE, Words(&["--link-journal=try-guest"]), "The same as --link-journal=try-guest"),
+    opt("link-journal", None, One("MODE"), Together, "Let the host see the machine's journal"),
+    opt("j", Some('j'), NONE, Nothing, "The same as --link-journal=try-guest"),
     opt("forward-journal", None, One("PATH"), Same, "Refused"),
     opt("forward-journal-max-use", None, One("BYTES"), Same, "Refused"),
     opt("forward-journal-keep-free", None, One("BYTES"), Same, "Refused"),

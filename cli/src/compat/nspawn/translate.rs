@@ -18,6 +18,7 @@ struct Asked<'a> {
     image: Option<&'a str>,
     machine: Option<&'a str>,
     chdir: Option<&'a str>,
+    register: Option<&'a str>,
     ephemeral: bool,
     boot: bool,
     second: bool,
@@ -59,11 +60,6 @@ impl<'a> Asked<'a> {
             }
             Becomes::Same => self.pass(option, &format!("--{name}={value}")),
             Becomes::Named(other) => self.pass(option, &format!("--{other}={value}")),
-            Becomes::Flag => match truth(value) {
-                Some(true) => self.pass(option, &format!("--{name}")),
-                Some(false) => self.passed.retain(|word| *word != format!("--{name}")),
-                None => return Err(no_truth(name, value)),
-            },
             Becomes::Together => self.together(option, value)?,
         }
         Ok(())
@@ -85,6 +81,7 @@ impl<'a> Asked<'a> {
             "image" => self.image = Some(value),
             "machine" => self.machine = Some(value),
             "chdir" => self.chdir = Some(value),
+            "register" => self.register = Some(value),
             "ephemeral" => self.ephemeral = true,
             "boot" => self.boot = true,
             "as-pid2" => self.second = true,
@@ -95,6 +92,13 @@ impl<'a> Asked<'a> {
                 return Err(Refusal::of("--user", "machines belong to root of the host"));
             }
             "user" => self.pass(option, &format!("--user={value}")),
+            // To try is no promise.
+            "link-journal" if matches!(value, "auto" | "try-guest" | "try-host") => {}
+            "link-journal" if truth(value).is_some() => {}
+            "link-journal" => {
+                let why = "the machine's journal is shown by `nsrun logs`";
+                return Err(Refusal::of(&format!("--link-journal={value}"), why));
+            }
             "private-users" => self.pass(option, &format!("--private-users={}", ids(value))),
             "private-users-ownership" => {
                 let mode = boolean(value, "auto", "off");
@@ -111,6 +115,8 @@ impl<'a> Asked<'a> {
     fn finish(mut self, operands: &[String]) -> Result<Vec<String>, Refusal> {
         let verb = if self.boot { "boot" } else { "run" };
         let mut words: Vec<String> = [verb].into_iter().chain(BEGIN).map(str::to_owned).collect();
+        let register = boolean(self.register.unwrap_or("auto"), "yes", "no");
+        words.push(format!("--register={register}"));
         let (root, mut about_root) = self.root()?;
         words.append(&mut about_root);
         if self.veth || self.private {
@@ -220,11 +226,6 @@ fn truth(value: &str) -> Option<bool> {
         "0" | "no" | "n" | "false" | "f" | "off" => Some(false),
         _ => None,
     }
-}
-
-fn no_truth(name: &str, value: &str) -> Refusal {
-    let value = value.escape_debug();
-    Refusal::Unsupported(format!("Failed to parse --{name}= argument: {value}"))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use nix::sched::CloneFlags;
-use rustix::fs::{Mode, OFlags, ResolveFlags, fstat, open, openat, openat2};
+use rustix::fs::{Mode, OFlags, fstat, open, openat};
 use rustix::io::{Errno, Result as SysResult, retry_on_intr};
 use rustix::process::{Pid, umask};
 
@@ -27,6 +27,7 @@ use crate::name::MachineName;
 use crate::ownership::TreeIds;
 use crate::range::{Range, SIZE};
 use crate::state::{State, Store};
+use crate::within::open_within;
 
 /// What is done there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +88,7 @@ impl End {
             }
             state => return Err(Error::new(Kind::Busy, format!("machine {name} is {state}"))),
         }
-        let entrance = Entrance::of(&machine)?;
+        let entrance = Entrance::of(&store, &machine)?;
         let cgroup = machine.record().map(|record| cgroups.open(record));
         let cgroup = cgroup.transpose()?.flatten();
         let gone = || Error::new(Kind::NotFound, format!("machine {name} has ended"));
@@ -222,10 +223,9 @@ impl Root {
         } else {
             path
         };
-        let confined = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         match &self.0 {
             None => retry_on_intr(|| open(path, flags, Mode::empty())),
-            Some(root) => retry_on_intr(|| openat2(root, path, flags, Mode::empty(), confined)),
+            Some(root) => open_within(root, path, flags),
         }
     }
 }

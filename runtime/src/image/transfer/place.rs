@@ -86,6 +86,14 @@ impl Called {
             _ => Self::Entries,
         }
     }
+
+    /// What it is called between the two processes, which messages tell.
+    pub(super) fn between(&self) -> Vec<u8> {
+        match self {
+            Self::Name(name) => name.clone(),
+            Self::Entries => b"entries".to_vec(),
+        }
+    }
 }
 
 /// Whether what a link leads to is meant by its name alone.

@@ -1,6 +1,6 @@
 //! The process that writes: from an archive to a path.
 
-use std::ffi::CStr;
+use std::ffi::CString;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::fd::AsFd;
@@ -21,9 +21,6 @@ use crate::image::extract::{Policy, Unpacker};
 use crate::image::limits::{Budget, Limits};
 use crate::image::tar::{Feed, Reader};
 use crate::image::wire::Summary;
-
-/// What the source is called between the two processes.
-pub(super) const CALLED: &CStr = c"it";
 
 /// Bytes that are read at once.
 const PIECE: usize = 256 << 10;
@@ -55,13 +52,16 @@ pub(super) fn receive(
         Merge::new(from, to, request.replace).carry_out()?;
         return Ok(summary);
     }
-    put(&staging, &spot, request)?;
+    put(&staging, &called, &spot, request.replace)?;
     Ok(summary)
 }
 
 /// Puts the one thing that was copied in its place.
-fn put(staging: &Staging<'_>, spot: &Spot, request: &CopyRequest) -> Result<()> {
-    let stat = match statat(staging.tree(), CALLED, AtFlags::SYMLINK_NOFOLLOW) {
+fn put(staging: &Staging<'_>, called: &Called, spot: &Spot, replace: bool) -> Result<()> {
+    let called = CString::new(called.between())
+        .map_err(|_| Error::new(Kind::Usage, "the source's name holds a NUL byte"))?;
+    let called = called.as_c_str();
+    let stat = match statat(staging.tree(), called, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => stat,
         Err(_) => return Err(nothing()),
     };
@@ -70,11 +70,11 @@ fn put(staging: &Staging<'_>, spot: &Spot, request: &CopyRequest) -> Result<()> 
         Some(_) if spot.needs_directory && !is_dir => {
             Err(Error::new(Kind::NotFound, "there is no such directory"))
         }
-        Some(name) => settle(staging.tree(), CALLED, &spot.dir, name, request.replace),
+        Some(name) => settle(staging.tree(), called, &spot.dir, name, replace),
         None if is_dir => {
-            let from = subdirectory(staging.tree(), CALLED)?;
+            let from = subdirectory(staging.tree(), called)?;
             let to = spot.dir.try_clone().cannot(|| "duplicate a descriptor")?;
-            Merge::new(from, to, request.replace).carry_out()
+            Merge::new(from, to, replace).carry_out()
         }
         None => Err(Error::new(Kind::BadInput, "it is a directory")
             .hint("name the copy: the destination is what it is to be called")),

@@ -10,7 +10,7 @@ use rustix::process::{Pid, getpid};
 
 use super::end::{Access, End};
 use super::place::Called;
-use super::receive::{CALLED, receive};
+use super::receive::receive;
 use super::send::send;
 use super::talk::{Line, Side, Told};
 use super::{CopyReport, CopyRequest, Place};
@@ -65,7 +65,7 @@ fn carry_out(
     // From here on their ends are the only ones.
     let reads = reads.transpose()?;
     drop((pipe, sender));
-    let followed = follow(&receiver, &signals, progress);
+    let followed = follow(&receiver, &signals, work.size(), progress);
     drop(receiver);
     let mut heard = match followed {
         Ok(heard) => heard,
@@ -174,9 +174,8 @@ impl Work<'_> {
         let root = self.from.enter(self.nsrun, &keep)?;
         let out = File::from(output.try_clone().cannot(|| "duplicate a descriptor")?);
         let called = match (&request.to, Called::of(path)) {
-            (Place::Stream, Called::Name(name)) => name,
             (Place::Stream, Called::Entries) => Vec::new(),
-            _ => CALLED.to_bytes().to_vec(),
+            (_, called) => called.between(),
         };
         let sent = send(&root, path, request.follow, &called, out, line)?;
         if sent.is_none() && request.to == Place::Stream {
@@ -198,6 +197,15 @@ impl Work<'_> {
             disarm: !request.to.is_inside() && !request.keep_privileges,
         };
         receive(&root, path, request, policy, input, line)
+    }
+
+    /// The bytes of a single file of the host; how many a directory has is not known beforehand.
+    fn size(&self) -> Option<u64> {
+        let Place::Host(path) = &self.request.from else {
+            return None;
+        };
+        let found = std::fs::metadata(path).ok()?;
+        found.is_file().then_some(found.len())
     }
 
     fn report(&self, read: Option<Summary>, written: Option<Summary>) -> CopyReport {
@@ -231,7 +239,12 @@ impl Heard {
 }
 
 /// Listens until both have ended.
-fn follow(receiver: &Receiver, signals: &Signals, progress: &mut dyn Progress) -> Result<Heard> {
+fn follow(
+    receiver: &Receiver,
+    signals: &Signals,
+    size: Option<u64>,
+    progress: &mut dyn Progress,
+) -> Result<Heard> {
     let mut heard = Heard::default();
     loop {
         signals.wait_for(receiver.as_fd())?;
@@ -240,8 +253,14 @@ fn follow(receiver: &Receiver, signals: &Signals, progress: &mut dyn Progress) -
             return Ok(heard);
         };
         match message {
-            Message::Progress(bytes) => progress.advanced(bytes, None),
-            Message::Done(summary) => heard.0.push((by, Ok(summary))),
+            Message::Progress(bytes) => {
+                // Headers count, too.
+                progress.advanced(size.map_or(bytes, |size| size.min(bytes)), size);
+            }
+            Message::Done(summary) => {
+                progress.advanced(size.unwrap_or(summary.read), size);
+                heard.0.push((by, Ok(summary)));
+            }
             Message::Failed { kind, what, hint } => {
                 heard
                     .0

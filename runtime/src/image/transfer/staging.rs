@@ -72,7 +72,7 @@ fn directory() -> OFlags {
     OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC
 }
 
-/// Opens and locks one; `None` if it is gone, or somebody works in it.
+/// Opens and locks one; `None` if it is gone, somebody works in it, or another user has made it.
 fn take(parent: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<Option<OwnedFd>> {
     let dir = match openat(parent, name, directory(), Mode::empty()) {
         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
@@ -86,6 +86,9 @@ fn take(parent: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<Option<Owned
         fstat(&dir)?,
         statat(parent, name, AtFlags::SYMLINK_NOFOLLOW),
     );
+    if open.st_uid != rustix::process::geteuid().as_raw() {
+        return Ok(None);
+    }
     let is_it = found.is_ok_and(|found| (found.st_dev, found.st_ino) == (open.st_dev, open.st_ino));
     Ok(is_it.then_some(dir))
 }

@@ -6,8 +6,8 @@ use rustix::mount::{MountAttrFlags, MountPropagationFlags};
 
 use super::builder::{self, Builder, NO_SUID_DEV_EXEC, at};
 use super::own;
-use crate::error::Result;
-use crate::launch::op::{Component, Content, Layer, Make, Op, Shift, TreeOp};
+use crate::error::{Error, Result};
+use crate::launch::op::{Component, Content, Layer, Make, Op, Shift, TreeOp, Upper};
 use crate::launch::slot::Slot;
 use crate::ownership::IdMap;
 use crate::plan::Plan;
@@ -43,18 +43,23 @@ pub(in crate::launch) fn trees(
                 source: first,
                 recursive: *recursive,
                 shift: match source {
-                    Source::Hidden(_) => shifts.of_map(tree),
+                    Source::Hidden(_) | Source::Top => shifts.of_map(tree),
+                    _ if mount.is_nix_store() && *ids == Ids::Same => {
+                        shifts.bind(Ids::Shifted, &target)
+                    }
                     _ => shifts.bind(*ids, &target),
                 },
+                may_stay: mount.is_nix_store() && *ids == Ids::Same,
             },
             What::Overlay { lowers, upper } => {
-                shifts.overlay(lowers, upper, first, mount.read_only)
+                shifts.overlay(lowers, upper, first, mount.read_only)?
             }
             What::Tmpfs(_) | What::Inaccessible => continue,
         };
         ops.push(TreeOp {
             content,
-            attributes: attributes(mount.read_only, no_devices && *shape == Shape::Directory),
+            attributes: attributes(mount.read_only, no_devices && *shape == Shape::Directory)
+                | store_attributes(mount),
             target,
         });
     }
@@ -67,6 +72,15 @@ pub(super) fn attributes(read_only: bool, no_devices: bool) -> MountAttrFlags {
     attributes.set(MountAttrFlags::MOUNT_ATTR_RDONLY, read_only);
     attributes.set(MountAttrFlags::MOUNT_ATTR_NODEV, no_devices);
     attributes
+}
+
+/// A store has no devices and no programs that give privileges; a damaged one shall not either.
+fn store_attributes(mount: &Mount) -> MountAttrFlags {
+    if mount.is_nix_store() {
+        MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID
+    } else {
+        MountAttrFlags::empty()
+    }
 }
 
 /// Whether the parent makes it, of what is outside of the machine.
@@ -103,8 +117,8 @@ impl Shifts {
     /// A layer of the image has the ids that the image has.
     fn layer(&self, source: &Source, number: usize) -> Layer {
         let shift = match source {
-            Source::Image(_) | Source::Hidden(_) => self.of_map(self.tree),
-            Source::Host(_) | Source::Fresh => Shift::None,
+            Source::Image(_) | Source::Hidden(_) | Source::Top => self.of_map(self.tree),
+            Source::Host(_) | Source::Made(_) | Source::Fresh => Shift::None,
         };
         Layer {
             source: number,
@@ -124,17 +138,34 @@ impl Shifts {
         }
     }
 
-    fn overlay(&self, lowers: &[Source], upper: &Source, first: usize, read_only: bool) -> Content {
+    fn overlay(
+        &self,
+        lowers: &[Source],
+        upper: &Source,
+        first: usize,
+        read_only: bool,
+    ) -> Result<Content> {
         let numbered = lowers.iter().zip(first..);
         let mut layers: Vec<Layer> = numbered.map(|(s, n)| self.layer(s, n)).collect();
         let upper_number = first + lowers.len();
         if read_only {
             layers.push(self.layer(upper, upper_number));
         }
-        Content::Overlay {
+        let taking = || {
+            let inside = match upper {
+                Source::Image(path) => {
+                    let path = builder::text("the path in the image", path.as_bytes())?;
+                    Some((path, self.of_map(self.tree)))
+                }
+                _ => None,
+            };
+            let source = upper_number;
+            Ok::<_, Error>(Upper { source, inside })
+        };
+        Ok(Content::Overlay {
             layers,
-            upper: (!read_only).then_some(upper_number),
-        }
+            upper: (!read_only).then(taking).transpose()?,
+        })
     }
 }
 
@@ -220,6 +251,14 @@ pub(super) fn build(b: &mut Builder, mounts: &[Planned]) -> Result<()> {
         b.must(Op::Mount { target });
     }
     Ok(())
+}
+
+/// Makes a directory and those above it where the payload would find it.
+pub(super) fn directory(path: &str) -> Result<Op> {
+    Ok(Op::Target {
+        path: components(path)?,
+        make: Make::Directory,
+    })
 }
 
 /// A tree that the parent has made, or its locked copy.
@@ -337,13 +376,13 @@ mod tests {
         let numbers = |content| match content {
             Content::Overlay { layers, upper } => {
                 let layers: Vec<usize> = layers.iter().map(|l| l.source).collect();
-                (layers, upper)
+                (layers, upper.map(|upper| upper.source))
             }
             Content::Bind { .. } => panic!("no overlay"),
         };
-        let content = shifts.overlay(&lowers, &Source::Fresh, 3, false);
+        let content = shifts.overlay(&lowers, &Source::Fresh, 3, false).unwrap();
         assert_eq!(numbers(content), (vec![3, 4], Some(5)));
-        let content = shifts.overlay(&lowers, &Source::Fresh, 3, true);
+        let content = shifts.overlay(&lowers, &Source::Fresh, 3, true).unwrap();
         assert_eq!(numbers(content), (vec![3, 4, 5], None));
     }
 }

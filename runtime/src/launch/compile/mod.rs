@@ -25,7 +25,7 @@ use super::script::Script;
 use super::slot::Slot;
 use crate::error::Result;
 use crate::ownership::IdMap;
-use crate::plan::{Changes, FileChange, Network, Plan};
+use crate::plan::{Changes, FileChange, Journal, Network, Plan};
 use crate::range::Range;
 use crate::sys::clone::flags;
 
@@ -93,6 +93,9 @@ fn image_files(b: &mut Builder, plan: &Plan) -> Result<()> {
         (c"etc/resolv.conf", &plan.resolv_conf),
         (c"etc/localtime", &plan.timezone),
     ];
+    if let Some(journal @ Journal::Linked { .. }) = &plan.journal {
+        b.push(Need::Try, custom::directory(&journal.path())?);
+    }
     if plan.resolv_conf.is_some() {
         b.directory(Slot::Root, c"etc", 0o755);
     }
@@ -135,6 +138,11 @@ fn image_file(b: &mut Builder, path: &CStr, change: &FileChange) -> Result<()> {
 fn parent(plan: &Plan, range: Option<Range>, map: IdMap) -> Result<Vec<ParentOp>> {
     let trees = custom::trees(&plan.mounts, plan.no_devices, range, map)?;
     let mut ops: Vec<ParentOp> = trees.into_iter().map(ParentOp::Tree).collect();
+    if let Some(path) = &plan.network_namespace {
+        let path = path.as_os_str().as_bytes();
+        let path = builder::text("the network namespace", path)?;
+        ops.push(ParentOp::JoinNetwork(path));
+    }
     ops.push(ParentOp::Clone {
         namespaces: namespaces(plan, range.is_some()),
     });

@@ -68,11 +68,11 @@ fn check(mount: &Mount) -> Result<()> {
             Err(mount.refused("a path of the image has the image's ids already"))
         }
         What::Overlay {
-            upper: Source::Image(_),
+            upper: Source::Image(path),
             ..
-        } if !mount.read_only => Err(mount
-            .refused("a directory of the image cannot take the changes")
-            .hint("leave it empty for a new directory, or name one of the host")),
+        } if path == "/" && !mount.read_only => Err(mount
+            .refused("the image's top cannot take the changes of an overlay in it")
+            .hint("leave it empty for a new directory, or name one below")),
         _ => Ok(()),
     }
 }

@@ -10,6 +10,9 @@ pub(crate) use self::check::arrange;
 pub(super) use self::check::settle;
 use crate::error::{Error, Kind, Result};
 
+/// Where all paths of Nix's packages begin.
+pub(crate) const NIX_STORE: &str = "/nix/store";
+
 /// Where the content of a mount comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -19,6 +22,10 @@ pub enum Source {
     Image(String),
     /// A path in the image that the machine does not see otherwise.
     Hidden(String),
+    /// The image's top, where the machine's root is another directory of the image.
+    Top,
+    /// A directory of the host that is made before the machine starts, if it is missing.
+    Made(PathBuf),
     /// A new, empty directory that goes with the machine.
     Fresh,
 }
@@ -105,6 +112,26 @@ impl Mount {
         self
     }
 
+    /// Whether it is Nix's store, which is the same for all that use it.
+    pub(crate) fn is_nix_store(&self) -> bool {
+        self.target == NIX_STORE && self.read_only
+    }
+
+    /// Nix's store of the host.
+    #[must_use]
+    pub fn nix_store(store: &Path) -> Self {
+        Self {
+            target: NIX_STORE.to_owned(),
+            read_only: true,
+            what: What::Bind {
+                source: Source::Host(store.to_owned()),
+                recursive: true,
+                ids: Ids::Same,
+            },
+            spelling: "--system".to_owned(),
+        }
+    }
+
     /// A directory of the image at its own place, read-only, in a root that is not the image's.
     pub(super) fn image_part(path: &str) -> Self {
         Self {
@@ -133,8 +160,17 @@ impl Mount {
         }
     }
 
+    /// Whether it is an overlay whose changes go into the image.
+    pub(super) fn takes_changes_in_image(&self) -> bool {
+        let upper = match &self.what {
+            What::Overlay { upper, .. } => upper,
+            _ => return false,
+        };
+        !self.read_only && matches!(upper, Source::Image(_))
+    }
+
     /// A usage error about this mount.
-    fn refused(&self, why: impl fmt::Display) -> Error {
+    pub(super) fn refused(&self, why: impl fmt::Display) -> Error {
         Error::new(Kind::Usage, format!("cannot use {}: {why}", self.spelling))
     }
 }
@@ -182,16 +218,19 @@ impl fmt::Display for Mount {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Host(path) => write!(f, "{}", path.to_string_lossy().escape_debug()),
+            Self::Host(path) | Self::Made(path) => {
+                write!(f, "{}", path.to_string_lossy().escape_debug())
+            }
             Self::Image(path) => write!(f, "+{}", path.escape_debug()),
             Self::Hidden(path) => write!(f, "the image's {}", path.escape_debug()),
+            Self::Top => f.write_str("the image's top"),
             Self::Fresh => f.write_str("a new directory"),
         }
     }
 }
 
 /// Splits at colons; `\:` is a colon and `\\` a backslash.
-fn fields(text: &str) -> Vec<String> {
+pub(super) fn fields(text: &str) -> Vec<String> {
     let mut all = vec![String::new()];
     let mut chars = text.chars();
     while let Some(c) = chars.next() {
@@ -217,7 +256,7 @@ fn fields(text: &str) -> Vec<String> {
 }
 
 /// An absolute path inside the machine in its shortest form.
-fn inside(path: &str) -> Result<String> {
+pub(super) fn inside(path: &str) -> Result<String> {
     let bad = |why: &str| {
         let path = path.escape_debug();
         Error::new(

@@ -12,6 +12,11 @@ impl Mount {
     /// [`Kind::Usage`] for what is none.
     pub fn bind(text: &str, read_only: bool) -> Result<Self> {
         let option = if read_only { "--bind-ro" } else { "--bind" };
+        Self::bind_by(option, text, read_only)
+    }
+
+    /// The same, of which messages speak as of `option`.
+    pub(crate) fn bind_by(option: &str, text: &str, read_only: bool) -> Result<Self> {
         let spelling = format!("{option}={}", text.escape_debug());
         let parts = fields(text);
         let (source, target, options) = match parts.as_slice() {
@@ -22,7 +27,7 @@ impl Mount {
         };
         let source = Source::parse(source)?;
         let target = match (target.filter(|t| !t.is_empty()), &source) {
-            (Some(target), _) => inside(target)?,
+            (Some(target), _) => within(&spelling, target)?,
             (None, Source::Host(path)) if path.is_absolute() => inside(&path.to_string_lossy())?,
             (None, Source::Image(path)) => path.clone(),
             (None, _) => return Err(invalid(&spelling, "it needs a TARGET in the machine")),
@@ -80,7 +85,12 @@ impl Mount {
     /// # Errors
     /// [`Kind::Usage`] for what is none.
     pub fn tmpfs(text: &str) -> Result<Self> {
-        let spelling = format!("--tmpfs={}", text.escape_debug());
+        Self::tmpfs_by("--tmpfs", text)
+    }
+
+    /// The same, of which messages speak as of `option`.
+    pub(crate) fn tmpfs_by(option: &str, text: &str) -> Result<Self> {
+        let spelling = format!("{option}={}", text.escape_debug());
         let parts = fields(text);
         let (target, options) = match parts.as_slice() {
             [target] => (target, "mode=0755"),
@@ -96,7 +106,7 @@ impl Mount {
         let read_only = options.iter().any(|(key, _)| key == "ro");
         let kept = |(key, _): &(String, String)| !matches!(key.as_str(), "ro" | "rw");
         Ok(Self {
-            target: inside(target)?,
+            target: within(&spelling, target)?,
             read_only,
             what: What::Tmpfs(options.into_iter().filter(kept).collect()),
             spelling,
@@ -108,11 +118,12 @@ impl Mount {
     /// # Errors
     /// [`Kind::Usage`] for what is none.
     pub fn inaccessible(text: &str) -> Result<Self> {
+        let spelling = format!("--inaccessible={}", text.escape_debug());
         Ok(Self {
-            target: inside(text)?,
+            target: within(&spelling, text)?,
             read_only: true,
             what: What::Inaccessible,
-            spelling: format!("--inaccessible={}", text.escape_debug()),
+            spelling,
         })
     }
 
@@ -126,6 +137,11 @@ impl Mount {
         } else {
             "--overlay"
         };
+        Self::overlay_by(option, text, read_only)
+    }
+
+    /// The same, of which messages speak as of `option`.
+    pub(crate) fn overlay_by(option: &str, text: &str, read_only: bool) -> Result<Self> {
         let spelling = format!("{option}={}", text.escape_debug());
         let parts = fields(text);
         let (layers, target) = match parts.as_slice() {
@@ -136,7 +152,7 @@ impl Mount {
             [layers @ .., target] if layers.len() > 1 => (layers, target),
             _ => return Err(invalid(&spelling, "it takes LOWER[:LOWER…]:UPPER:TARGET")),
         };
-        let target = inside(target.strip_prefix('+').unwrap_or(target))?;
+        let target = within(&spelling, target.strip_prefix('+').unwrap_or(target))?;
         let layers: Result<Vec<Source>> = layers.iter().map(|l| Source::parse(l)).collect();
         let mut lowers = layers?;
         let upper = lowers.pop().unwrap_or(Source::Fresh);
@@ -174,6 +190,11 @@ fn bind_options(text: &str) -> std::result::Result<(bool, Ids), String> {
         }
     }
     Ok((recursive, ids))
+}
+
+/// A path in the machine, of a mount that is spelled so.
+fn within(spelling: &str, path: &str) -> Result<String> {
+    inside(path).map_err(|error| invalid(spelling, &error.to_string()))
 }
 
 fn invalid(spelling: &str, why: &str) -> Error {

@@ -1,12 +1,16 @@
 //! Lists to which files and options contribute, and in which two entries may be about one thing.
 
 use super::Winner;
-use crate::plan::mounts::Mount;
+use crate::error::{Kind, Result};
+use crate::plan::mounts::{Mount, arrange};
 use crate::plan::tuning::AskedLimit;
 use crate::settings::read::{Collected, Line};
 
 /// Of two mounts on one path the winner's is made.
-pub(super) fn mounts(all: &Collected, options: &mut Vec<Mount>, winner: Winner) {
+///
+/// # Errors
+/// [`Kind::BadInput`] for one of a file that is never made.
+pub(super) fn mounts(all: &Collected, options: &mut Vec<Mount>, winner: Winner) -> Result<()> {
     let settings = &all.settings;
     let lists = [
         list("Bind", &settings.bind),
@@ -17,8 +21,10 @@ pub(super) fn mounts(all: &Collected, options: &mut Vec<Mount>, winner: Winner) 
         list("OverlayReadOnly", &settings.overlay_read_only),
     ];
     let of_file = lists.into_iter().flatten();
-    let of_file = of_file.map(|(key, mount)| named(all, key, mount)).collect();
+    let of_file: Vec<Mount> = of_file.map(|(key, mount)| named(all, key, mount)).collect();
+    arrange(&of_file).map_err(|error| error.kinded(Kind::BadInput))?;
     combine(options, of_file, winner, |a, b| a.target == b.target);
+    Ok(())
 }
 
 /// Of two limits of one resource the winner's is set.

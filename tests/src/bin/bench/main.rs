@@ -4,6 +4,7 @@
 mod boot;
 mod host;
 mod import;
+mod many;
 mod memory;
 mod report;
 mod spawn;
@@ -16,16 +17,18 @@ use report::Report;
 /// A group of measurements.
 type Part = (&'static str, fn(&Host, usize, &mut Report));
 
-const PARTS: [Part; 4] = [
+const PARTS: [Part; 5] = [
     ("spawn", spawn::measure),
     ("boot", boot::measure),
     ("memory", memory::measure),
     ("import", import::measure),
+    ("many", many::measure),
 ];
 
-const USAGE: &str = "usage: bench [--rounds=N] [--check] [spawn|boot|memory|import ...]
+const USAGE: &str = "usage: bench [--rounds=N] [--check] [spawn|boot|memory|import|many ...]
 
   --rounds=N  how often everything is run (default: 30 for spawn, less for the slower ones)
+  many        starts 100 machines, or $NSRUN_TEST_MACHINES
   --check     end with 1 if a target is missed";
 
 fn main() -> ExitCode {

@@ -81,6 +81,14 @@ impl Report {
         );
     }
 
+    /// nsrun takes at most `limit`.
+    pub(crate) fn within(&mut self, race: &Race, limit: Duration) {
+        if let Some(ours) = race.p50("nsrun") {
+            let what = format!("{}: at most {}", race.title, milliseconds(limit));
+            self.check(&what, ours <= limit, &milliseconds(ours));
+        }
+    }
+
     /// A target of any kind.
     pub(crate) fn check(&mut self, what: &str, met: bool, figures: &str) {
         let word = if met { "met   " } else { "MISSED" };

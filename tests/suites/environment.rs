@@ -1,4 +1,4 @@
-//! What a command finds in its environment.
+//! What a command that joins a machine finds in its environment.
 
 use std::collections::BTreeMap;
 

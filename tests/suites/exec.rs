@@ -1,7 +1,5 @@
 //! `nsrun exec`: a command in a running machine.
 
-mod environment;
-
 use std::time::Duration;
 
 use nsrun_tests::done::{Running, run, run_with_input};
