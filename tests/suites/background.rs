@@ -89,7 +89,8 @@ fn an_init_that_is_never_ready_goes_on() {
 #[test]
 fn it_powers_off_reboots_and_is_waited_for() {
     let sandbox = Sandbox::new();
-    let image = sandbox.tiny("verbs", &["print boot", READY]);
+    // Time for the one that waits to find it there.
+    let image = sandbox.tiny("verbs", &["print boot", "stop-delay 20", READY]);
     let _ = sandbox.nsrun(&["start", "--wait=ready", &image]).success();
     let before = supervisor(&sandbox, &image);
     let _ = sandbox.nsrun(&["reboot", &image]).success();

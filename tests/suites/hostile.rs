@@ -118,7 +118,9 @@ fn what_does_not_exist_is_told_with_its_own_status() {
     let done = sandbox
         .nsrun(&["boot", file.to_str().must("name a file")])
         .expect_status(6);
-    let _ = done.expect_stderr("directory");
+    let _ = done
+        .expect_stderr("disk image")
+        .expect_stderr("it is empty");
     fs::write(sandbox.image_root().join("disk.raw"), "").must("write an image");
     let done = sandbox.nsrun(&["boot", "disk"]);
     assert!(matches!(done.status, 3 | 6), "{done}");
