@@ -31,6 +31,18 @@ pub fn note(text: impl Display) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
+/// What may be wrong with what was read of `place`.
+pub fn doubts(place: &impl Display, was_in_use: bool, warnings: &[impl Display]) {
+    if was_in_use {
+        note(format_args!(
+            "warning: {place} was in use while it was read: its files may be of different moments"
+        ));
+    }
+    for warning in warnings {
+        note(format_args!("warning: {warning}"));
+    }
+}
+
 /// What an image holds, in words.
 pub fn counts(counts: &Counts) -> String {
     format!(

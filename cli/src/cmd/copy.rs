@@ -183,14 +183,6 @@ fn tell(report: &CopyReport, request: &CopyRequest, globals: &Globals) -> Result
     if globals.quiet {
         return Ok(());
     }
-    if report.was_in_use {
-        report::note(format_args!(
-            "warning: {} was in use while it was read: its files may be of different moments",
-            request.from
-        ));
-    }
-    for warning in &report.warnings {
-        report::note(format_args!("warning: {warning}"));
-    }
+    report::doubts(&request.from, report.was_in_use, &report.warnings);
     Ok(())
 }

@@ -67,15 +67,7 @@ fn tell(report: &ExportReport, globals: &Globals) -> Result<()> {
     if globals.quiet {
         return Ok(());
     }
-    if report.was_in_use {
-        report::note(format_args!(
-            "warning: {} was in use while it was read: its files may be of different moments",
-            report.name
-        ));
-    }
-    for warning in &report.warnings {
-        report::note(format_args!("warning: {warning}"));
-    }
+    report::doubts(&report.name, report.was_in_use, &report.warnings);
     let told_by_peer = globals.peer.is_some();
     let Some(file) = report
         .file
