@@ -228,10 +228,11 @@ fn nothing_to_start(request: &Request, image: &ImageFacts) -> Error {
         }
         Mode::Run { command, .. } => {
             let name = command.first().map_or("", String::as_str).escape_debug();
-            Error::new(
-                Kind::NoCommand,
-                format!("cannot run '{name}': no such command in {root}"),
-            )
+            let what = format!("cannot run '{name}': no such command in {root}");
+            let places = super::search_path(image.is_nixos);
+            Error::new(Kind::NoCommand, what).hint(format!(
+                "looked for in {places}; a command elsewhere takes its path"
+            ))
         }
     }
 }
