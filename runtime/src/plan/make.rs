@@ -50,7 +50,12 @@ pub(crate) fn make(
         );
     }
     let hostname = request.hostname.clone();
-    let resolv_conf = files::resolv_conf(request, host, network, &mut warnings);
+    let resolv_conf = files::resolv_conf(
+        request,
+        host,
+        (network, &links.addressing.dns),
+        &mut warnings,
+    );
     let timezone = files::localtime(request, host, image, &mut warnings);
     let (program, argv) = program(request, image)?;
     let capabilities = caps::bounding_set(
