@@ -4,13 +4,20 @@
 //! The pure half ([`IfName`], [`MacAddr`], [`pick_subnet`]) decides; the acting half
 //! ([`Net`]) speaks rtnetlink with one namespace.
 
+mod checksum;
+pub mod dhcp;
+mod domain;
 mod error;
+mod filter;
 mod mac;
 mod name;
 mod net;
+mod pace;
+mod packet;
 mod query;
 mod rtnl;
 mod subnet;
+mod udp;
 mod veth;
 
 pub use error::{Error, Result};
