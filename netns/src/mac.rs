@@ -3,7 +3,9 @@
 use std::fmt;
 use std::fs;
 use std::hash::Hasher;
+use std::net::Ipv6Addr;
 
+use ipnet::Ipv6Net;
 use siphasher::sip::SipHasher24;
 
 /// A 48-bit Ethernet address.
@@ -79,6 +81,27 @@ impl MacAddr {
         }
         let [a, b, c, d, e, f, _, _] = hasher.finish().to_le_bytes();
         Self([a & 0xfe | 0x02, b, c, d, e, f])
+    }
+
+    /// The link-local address that the kernel makes for a link with this address, unless
+    /// told to make others (`addr_gen_mode`).
+    #[must_use]
+    pub fn link_local(self) -> Ipv6Addr {
+        Ipv6Addr::from(0xfe80_u128 << 112 | u128::from(self.interface_id()))
+    }
+
+    /// The address that a host with this address makes itself in a prefix, if that is a
+    /// /64 (RFC 4862).
+    #[must_use]
+    pub fn in_prefix(self, prefix: Ipv6Net) -> Option<Ipv6Addr> {
+        let network = u128::from(prefix.network());
+        (prefix.prefix_len() == 64).then(|| (network | u128::from(self.interface_id())).into())
+    }
+
+    /// The modified EUI-64 of RFC 4291, appendix A.
+    fn interface_id(self) -> u64 {
+        let [a, b, c, d, e, f] = self.0;
+        u64::from_be_bytes([a ^ 0x02, b, c, 0xff, 0xfe, d, e, f])
     }
 
     /// The six octets in transmission order.
@@ -169,6 +192,15 @@ mod tests {
         ] {
             assert_eq!(HostId::parse(text), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn interfaces_are_named_as_in_the_rfc() {
+        let mac: MacAddr = "34:56:78:9a:bc:de".parse().unwrap();
+        assert_eq!(mac.link_local().to_string(), "fe80::3656:78ff:fe9a:bcde");
+        let address = mac.in_prefix("fd00:1::/64".parse().unwrap()).unwrap();
+        assert_eq!(address.to_string(), "fd00:1::3656:78ff:fe9a:bcde");
+        assert_eq!(mac.in_prefix("fd00:1::/80".parse().unwrap()), None);
     }
 
     #[test]

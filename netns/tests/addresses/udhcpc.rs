@@ -1,9 +1,4 @@
-//! The DHCP server and clients that people use, in namespaces of the test's own. Needs
-//! root and the clients' programs; `make deps` installs those.
-
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod peer;
+//! busybox's client, the smallest that people use.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -14,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nsrun_netns::MacAddr;
 use nsrun_netns::dhcp::{Offer, Server};
 
-use peer::{CLIENT, Pair, Running, Serving, read, wait_until};
+use crate::peer::{CLIENT, Pair, Running, Serving, read, wait_until};
 
 const HOST: Ipv4Addr = Ipv4Addr::new(192, 168, 7, 17);
 
