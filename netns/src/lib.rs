@@ -8,6 +8,7 @@ mod error;
 mod mac;
 mod name;
 mod net;
+pub mod nft;
 mod query;
 mod rtnl;
 mod subnet;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::hash::Hasher;
+use std::net::Ipv6Addr;
 
 use siphasher::sip::SipHasher24;
 
@@ -79,6 +80,16 @@ impl MacAddr {
         }
         let [a, b, c, d, e, f, _, _] = hasher.finish().to_le_bytes();
         Self([a & 0xfe | 0x02, b, c, d, e, f])
+    }
+
+    /// The link-local IPv6 address that is made of this one (RFC 4291, appendix A).
+    #[must_use]
+    pub fn link_local(self) -> Ipv6Addr {
+        let [a, b, c, d, e, f] = self.0;
+        let mut octets = [0; 16];
+        octets[..2].copy_from_slice(&[0xfe, 0x80]);
+        octets[8..].copy_from_slice(&[a ^ 0x02, b, c, 0xff, 0xfe, d, e, f]);
+        Ipv6Addr::from(octets)
     }
 
     /// The six octets in transmission order.
