@@ -18,6 +18,7 @@ mod mac;
 mod moved;
 mod name;
 mod net;
+pub mod nft;
 mod owner;
 mod pace;
 mod packet;

@@ -51,7 +51,7 @@ pub(super) fn pair(asked: &Addressing, networks: Networks, mac: MacAddr) -> Ends
         Choice::Fixed(machine) => Some((gateway_v6(asked, machine), machine)),
         Choice::Auto => networks
             .v6
-            .map(|prefix| (first_of(prefix), own(prefix, mac))),
+            .and_then(|prefix| Some((first_of(prefix), own(prefix, mac)?))),
     };
     if let Some((host, machine)) = v6 {
         ends.add(Some(host.into()), Some(machine.into()));
