@@ -4,11 +4,14 @@
 //! The pure half ([`IfName`], [`MacAddr`], [`pick_subnet`]) decides; the acting half
 //! ([`Net`]) speaks rtnetlink with one namespace.
 
+mod crowd;
 mod error;
 mod mac;
 mod name;
 mod net;
+mod place;
 mod query;
+pub mod relay;
 mod rtnl;
 mod subnet;
 mod veth;
@@ -18,6 +21,7 @@ pub use ipnet::{IpNet, Ipv4Net};
 pub use mac::{End, HostId, MacAddr};
 pub use name::{IfName, InvalidIfName, veth_name};
 pub use net::Net;
+pub use place::Place;
 pub use query::Link;
 pub use subnet::{Addresses, pick_subnet, stable_seed};
 pub use veth::{Owner, VethPlan};
