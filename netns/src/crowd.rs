@@ -53,7 +53,7 @@ impl<F: Future> Crowd<F> {
     }
 
     /// What the first to end has come to; without members that is never.
-    async fn next(&mut self) -> F::Output {
+    pub(crate) async fn next(&mut self) -> F::Output {
         match self.members.next().await {
             Some(output) => output,
             None => pending().await,

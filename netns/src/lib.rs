@@ -5,7 +5,9 @@
 //! ([`Net`]) speaks rtnetlink with one namespace.
 
 mod crowd;
+pub mod dns;
 mod error;
+mod loopback;
 mod mac;
 mod name;
 mod net;

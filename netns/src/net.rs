@@ -1,11 +1,13 @@
 //! The acting half: what can be done to a namespace's links.
 
+use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 
 use ipnet::IpNet;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::error::{Error, Result};
+use crate::loopback;
 use crate::query::{self, Link};
 use crate::rtnl::Socket;
 use crate::veth::{self, Owner, VethPlan};
@@ -75,6 +77,17 @@ impl Net {
     pub fn loopback_up(&self, target: BorrowedFd<'_>) -> Result<()> {
         Socket::within(&self.runtime, target)?
             .run(&self.runtime, async |net| veth::loopback_up(&net).await)
+    }
+
+    /// Adds an address to the loopback of the namespace `target`, of the scope of that
+    /// host; one that is there already is no failure.
+    ///
+    /// # Errors
+    /// If the namespace cannot be entered or the kernel refuses.
+    pub fn add_loopback_address(&self, target: BorrowedFd<'_>, address: IpAddr) -> Result<()> {
+        Socket::within(&self.runtime, target)?.run(&self.runtime, async |net| {
+            loopback::add_address(&net, address).await
+        })
     }
 
     /// The networks of all addresses and routes here, default routes left out.

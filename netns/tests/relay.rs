@@ -70,22 +70,23 @@ fn tcp_passes_all_bytes_and_each_end_of_a_direction() {
         here("127.0.0.1:80"),
         Limits::default(),
     );
+    let (there, back) = (&pattern(5_000_001)[..], &pattern(3_000_003)[..]);
     for address in ["127.0.0.1:8080", "[::1]:8080", "127.0.0.9:8080"] {
         let client = connect(&host, address);
         let (server, _) = service.accept().unwrap();
         server.set_read_timeout(Some(PATIENCE)).unwrap();
         thread::scope(|scope| {
             scope.spawn(|| {
-                (&client).write_all(&pattern(5_000_001)).unwrap();
+                (&client).write_all(there).unwrap();
                 client.shutdown(Shutdown::Write).unwrap();
             });
-            assert!(reads_to_end(&server) == pattern(5_000_001));
+            assert!(reads_to_end(&server) == there);
             // The other direction is still open, and slow to be read.
             scope.spawn(|| {
-                (&server).write_all(&pattern(3_000_003)).unwrap();
+                (&server).write_all(back).unwrap();
                 server.shutdown(Shutdown::Write).unwrap();
             });
-            assert!(reads_to_end(&client) == pattern(3_000_003));
+            assert!(reads_to_end(&client) == back);
         });
     }
 }

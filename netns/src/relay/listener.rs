@@ -88,11 +88,7 @@ impl Listener {
     ///
     /// # Errors
     /// If the port is taken (`EADDRINUSE`), or the namespace cannot be entered.
-    pub fn open_unassigned(
-        place: &Place,
-        protocol: Protocol,
-        address: SocketAddr,
-    ) -> Result<Self> {
+    pub fn open_unassigned(place: &Place, protocol: Protocol, address: SocketAddr) -> Result<Self> {
         let options = Options {
             unassigned: true,
             ..Options::default()

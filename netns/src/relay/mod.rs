@@ -83,7 +83,7 @@ impl Relay {
 }
 
 /// Whether the process or the kernel is out of something that others may give back.
-fn is_scarcity(error: &io::Error) -> bool {
+pub(crate) fn is_scarcity(error: &io::Error) -> bool {
     use nix::libc::{EMFILE, ENFILE, ENOBUFS, ENOMEM};
     matches!(
         error.raw_os_error(),

@@ -8,7 +8,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 
 use futures_util::future::{AbortHandle, abortable};
-use rustix::net::SendFlags;
+use rustix::net::{RecvFlags, SendFlags, recv};
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout_at};
 
@@ -95,10 +96,15 @@ impl Port {
 
     /// Passes answers on until both sides have been silent for long.
     async fn answer(&self, peer: Peer, service: Rc<UdpSocket>, used: Rc<Cell<Instant>>) {
+        // That the service was not there is taken off the socket, or a later send would fail.
+        let interest = Interest::READABLE | Interest::ERROR;
         loop {
             let idle = used.get() + self.limits.idle;
-            match timeout_at(idle, service.readable()).await {
-                Ok(_) => self.pass_back(&peer, &service, &used),
+            let pass_back = || self.pass_back(&peer, &service);
+            match timeout_at(idle, service.async_io(interest, pass_back)).await {
+                Ok(Ok(())) => used.set(Instant::now()),
+                // The service may be there later.
+                Ok(Err(_)) => {}
                 // The client may have sent meanwhile.
                 Err(_) if used.get() + self.limits.idle > Instant::now() => {}
                 Err(_) => break,
@@ -107,13 +113,11 @@ impl Port {
         self.flows.borrow_mut().remove(&peer);
     }
 
-    fn pass_back(&self, peer: &Peer, service: &UdpSocket, used: &Cell<Instant>) {
+    fn pass_back(&self, peer: &Peer, service: &UdpSocket) -> io::Result<()> {
         let mut buffer = self.answers.borrow_mut();
-        // An error is that the service was not there; it may be later.
-        if let Ok(length) = service.try_recv(&mut buffer) {
-            used.set(Instant::now());
-            let _ = datagram::answer(&self.socket, peer, &buffer[..length]);
-        }
+        let (_, length) = recv(service, &mut **buffer, RecvFlags::DONTWAIT)?;
+        let _ = datagram::answer(&self.socket, peer, &buffer[..length]);
+        Ok(())
     }
 }
 

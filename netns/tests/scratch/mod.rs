@@ -30,6 +30,13 @@ impl Namespace {
         made
     }
 
+    #[allow(dead_code, reason = "not every suite needs a further address")]
+    pub fn add_address(&self, address: &str) {
+        let net = Net::new().unwrap();
+        net.add_loopback_address(self.0.as_fd(), address.parse().unwrap())
+            .unwrap();
+    }
+
     pub fn place(&self) -> Place {
         Place::inside(self.0.try_clone().unwrap())
     }
