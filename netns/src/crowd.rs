@@ -5,6 +5,7 @@ use std::pin::pin;
 
 use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::task::yield_now;
 
 /// They end with the value that holds them: nothing is spawned.
 #[derive(Debug)]
@@ -57,6 +58,26 @@ impl<F: Future> Crowd<F> {
         match self.members.next().await {
             Some(output) => output,
             None => pending().await,
+        }
+    }
+}
+
+/// How many messages of one peer are dealt with at a time.
+const AT_A_TIME: u32 = 16;
+
+/// Has the others of the same task have their turn. The runtime's own limit is one for the
+/// task as a whole: who comes first and never pauses would use it up each time. What takes
+/// turns is therefore run without that.
+#[derive(Debug, Default)]
+pub(crate) struct Turn(u32);
+
+impl Turn {
+    /// To be awaited after each message.
+    pub(crate) async fn over(&mut self) {
+        self.0 += 1;
+        if self.0 == AT_A_TIME {
+            self.0 = 0;
+            yield_now().await;
         }
     }
 }

@@ -203,6 +203,31 @@ fn a_reader_that_stops_holds_the_writer_back() {
 }
 
 #[test]
+fn a_transfer_that_never_pauses_leaves_the_others_their_turn() {
+    let host = Namespace::new();
+    let service = listen(&host, "127.0.0.1:80");
+    let _relay = relay(
+        &host,
+        Protocol::Tcp,
+        here("127.0.0.1:80"),
+        Limits::default(),
+    );
+    let mut busy = connect(&host, "127.0.0.1:8080");
+    let (mut sink, _) = service.accept().unwrap();
+    // Both end when the test does.
+    thread::spawn(move || while busy.write(&[7; 65536]).is_ok() {});
+    thread::spawn(move || while sink.read(&mut [0; 65536]).is_ok_and(|length| length > 0) {});
+    for _ in 0..10 {
+        let mut client = connect(&host, "127.0.0.1:8080");
+        let (mut server, _) = service.accept().unwrap();
+        client.write_all(b"ping").unwrap();
+        server.read_exact(&mut [0; 4]).unwrap();
+        server.write_all(b"pong").unwrap();
+        client.read_exact(&mut [0; 4]).unwrap();
+    }
+}
+
+#[test]
 fn dropping_ends_port_and_connections() {
     let host = Namespace::new();
     let service = listen(&host, "127.0.0.1:80");

@@ -20,6 +20,9 @@ use super::servers::{List, Servers};
 const TRIES: usize = 3;
 const PATIENCE: Duration = Duration::from_millis(1500);
 
+/// As many answers at once that are none are guesses, and the server is given up.
+const FORGERIES: usize = 64;
+
 /// No message is longer.
 const MESSAGE: usize = 65535;
 
@@ -101,7 +104,7 @@ impl Asker {
         socket
             .async_io(interest, || {
                 let mut buffer = self.buffer.borrow_mut();
-                loop {
+                for _ in 0..FORGERIES {
                     let (_, length) = recv(&socket, &mut **buffer, RecvFlags::DONTWAIT)?;
                     let response = buffer.get(..length).unwrap_or_default();
                     // Others are not to this question.
@@ -109,6 +112,7 @@ impl Asker {
                         return Ok(response.to_vec());
                     }
                 }
+                Err(io::ErrorKind::InvalidData.into())
             })
             .await
     }

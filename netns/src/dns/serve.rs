@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::task::unconstrained;
 use tokio::time::{sleep, timeout};
 
 use super::answer;
 use super::ask::{self, Asker, Way};
 use super::query::{Code, Query, Unfit};
 use super::zone::Zone;
-use crate::crowd::Crowd;
+use crate::crowd::{Crowd, Turn};
 use crate::relay::{Listener, Protocol, is_scarcity};
 
 /// Datagrams that wait for a server's answer. Above that, questions that are for servers
@@ -69,8 +70,8 @@ impl Service {
 /// Serves the clients of one socket.
 pub(super) async fn serve(service: &Service, listener: Listener) -> io::Result<()> {
     match listener.protocol() {
-        Protocol::Udp => datagrams(service, &listener.into_udp()?).await,
-        Protocol::Tcp => connections(service, &listener.into_tcp()?).await,
+        Protocol::Udp => unconstrained(datagrams(service, &listener.into_udp()?)).await,
+        Protocol::Tcp => unconstrained(connections(service, &listener.into_tcp()?)).await,
     }
 }
 
@@ -78,7 +79,9 @@ async fn datagrams(service: &Service, socket: &UdpSocket) -> io::Result<()> {
     // One byte more, to tell a message that is too long from one that just fits.
     let mut buffer = vec![0; QUESTION + 1];
     let mut asking = Crowd::new(OUTSTANDING);
+    let mut turn = Turn::default();
     loop {
+        turn.over().await;
         let arrival = socket.recv_from(&mut buffer);
         // An error is that of an earlier answer.
         let Ok((length, client)) = asking.until(arrival, drop).await else {
@@ -121,7 +124,9 @@ fn send(socket: &UdpSocket, message: &[u8], response: &[u8], client: SocketAddr)
 
 async fn connections(service: &Service, listener: &TcpListener) -> io::Result<()> {
     let mut open = Crowd::new(CONNECTIONS);
+    let mut turn = Turn::default();
     loop {
+        turn.over().await;
         open.room(drop).await;
         match open.until(listener.accept(), drop).await {
             Ok((client, _)) => open.push(converse(service, client)),
@@ -133,6 +138,7 @@ async fn connections(service: &Service, listener: &TcpListener) -> io::Result<()
 
 /// Question after question, until the client has no more or makes a mistake.
 async fn converse(service: &Service, mut client: TcpStream) {
+    let mut turn = Turn::default();
     while let Ok(Ok(message)) = timeout(IDLE, read(&mut client)).await {
         let response = match service.react(&message) {
             Reaction::Silence => return,
@@ -142,6 +148,7 @@ async fn converse(service: &Service, mut client: TcpStream) {
         let Ok(Ok(())) = timeout(IDLE, ask::write(&mut client, &response)).await else {
             return;
         };
+        turn.over().await;
     }
 }
 

@@ -15,6 +15,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use tokio::task::unconstrained;
+
 pub use listener::{Listener, Protocol};
 
 use crate::error::{Error, Result};
@@ -75,8 +77,8 @@ impl Relay {
     pub async fn run(self) -> Result<()> {
         let described = self.listener.to_string();
         let end = match self.listener.protocol() {
-            Protocol::Tcp => tcp::serve(self).await,
-            Protocol::Udp => udp::serve(self).await,
+            Protocol::Tcp => unconstrained(tcp::serve(self)).await,
+            Protocol::Udp => unconstrained(udp::serve(self)).await,
         };
         end.map_err(|e| Error::io(format!("relay {described}"), &e))
     }

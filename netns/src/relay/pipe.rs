@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
+use tokio::task::yield_now;
 
 /// The most that one connection has under way in one direction.
 const CAPACITY: usize = 256 * 1024;
@@ -51,7 +52,12 @@ impl Pipes {
                     self.give_back(pipe);
                     return Ok(rustix::net::shutdown(to, rustix::net::Shutdown::Write)?);
                 }
-                Ok(length) => pipe.drain(to, length).await?,
+                Ok(length) => {
+                    pipe.drain(to, length).await?;
+                    // Readiness is told as long as there is some, at no charge: the others
+                    // of this task would wait for the end of the transfer.
+                    yield_now().await;
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
             }

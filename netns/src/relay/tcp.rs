@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 
 use super::pipe::Pipes;
 use super::{Limits, Relay, Target, is_scarcity};
-use crate::crowd::Crowd;
+use crate::crowd::{Crowd, Turn};
 
 /// How long to wait for descriptors or memory that others give back.
 const SCARCE: Duration = Duration::from_millis(100);
@@ -21,7 +21,9 @@ pub(super) async fn serve(relay: Relay) -> io::Result<()> {
     let listener = relay.listener.into_tcp()?;
     let pipes = Pipes::default();
     let mut connections = Crowd::new(limits.peers);
+    let mut turn = Turn::default();
     loop {
+        turn.over().await;
         connections.room(drop).await;
         let client = connections.until(accept(&listener), drop).await?;
         connections.push(connection(client, target, limits, &pipes));

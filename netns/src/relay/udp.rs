@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::datagram::{self, Peer};
 use super::{Limits, Relay, Target};
-use crate::crowd::Crowd;
+use crate::crowd::{Crowd, Turn};
 
 /// No datagram is longer.
 const DATAGRAM: usize = 65535;
@@ -47,7 +47,9 @@ pub(super) async fn serve(relay: Relay) -> io::Result<()> {
     let mut request = vec![0; DATAGRAM];
     // The table of flows is what limits them.
     let mut running = Crowd::new(usize::MAX);
+    let mut turn = Turn::default();
     loop {
+        turn.over().await;
         let arrival = datagram::receive(&port.socket, &mut request);
         // An error is that of an earlier answer, such as to a client that is gone.
         let Ok((peer, length)) = running.until(arrival, drop).await else {
@@ -98,7 +100,9 @@ impl Port {
     async fn answer(&self, peer: Peer, service: Rc<UdpSocket>, used: Rc<Cell<Instant>>) {
         // That the service was not there is taken off the socket, or a later send would fail.
         let interest = Interest::READABLE | Interest::ERROR;
+        let mut turn = Turn::default();
         loop {
+            turn.over().await;
             let idle = used.get() + self.limits.idle;
             let pass_back = || self.pass_back(&peer, &service);
             match timeout_at(idle, service.async_io(interest, pass_back)).await {

@@ -6,7 +6,9 @@
 #[path = "../scratch/mod.rs"]
 mod scratch;
 
+mod clients;
 mod forwarding;
+mod hostile;
 mod names;
 mod server;
 mod world;

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::time::Duration;
 
 use nsrun_netns::dns::{ADDRESS, Forwarder, Names, Servers, Zone};
 use simple_dns::rdata::{OPT, RData};
@@ -92,18 +93,26 @@ impl World {
         stream
     }
 
-    /// Asks over UDP.
+    /// Asks over UDP, as often as clients do.
     pub fn ask(&self, name: &str, kind: TYPE) -> Reply {
         self.ask_message(&question(name, kind, None))
     }
 
     pub fn ask_message(&self, message: &[u8]) -> Reply {
         let client = self.client();
-        client.send(message).unwrap();
+        // As long as a question takes that no server answers.
+        client
+            .set_read_timeout(Some(Duration::from_secs(6)))
+            .unwrap();
         let mut buffer = vec![0; 65536];
-        let length = client.recv(&mut buffer).unwrap();
-        buffer.truncate(length);
-        Reply(buffer)
+        for _ in 0..4 {
+            client.send(message).unwrap();
+            if let Ok(length) = client.recv(&mut buffer) {
+                buffer.truncate(length);
+                return Reply(buffer);
+            }
+        }
+        panic!("no answer to {message:?}");
     }
 
     /// Asks over TCP.
