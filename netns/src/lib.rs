@@ -5,19 +5,28 @@
 //! ([`Net`]) speaks rtnetlink with one namespace.
 
 mod bridge;
+mod checksum;
+pub mod dhcp;
+mod domain;
 mod error;
+mod filter;
 mod guard;
 mod inside;
+mod ipv6;
 mod link;
 mod mac;
 mod moved;
 mod name;
 mod net;
 mod owner;
+mod pace;
+mod packet;
 mod query;
+pub mod ra;
 mod rtnl;
 mod stacked;
 mod subnet;
+mod udp;
 mod ula;
 mod veth;
 
@@ -26,6 +35,7 @@ pub use error::{Error, Result};
 pub use inside::Setup;
 pub use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 pub use mac::{End, HostId, InvalidMac, MacAddr};
+pub use mac::{End, HostId, MacAddr};
 pub use moved::{MovePlan, Moved};
 pub use name::{IfName, InvalidIfName, veth_name};
 pub use net::Net;
