@@ -30,6 +30,7 @@ pub mod supervise;
 mod sys;
 pub mod systemd;
 pub mod terminal;
+mod text;
 mod virtual_file;
 mod within;
 
