@@ -111,12 +111,12 @@ impl MacAddr {
         Ipv6Addr::from(0xfe80_u128 << 112 | u128::from(self.interface_id()))
     }
 
-    /// The address that a host with this address makes itself in a prefix, if that is a
-    /// /64 (RFC 4862).
+    /// The address in the /64 of `prefix` that a host of this Ethernet address makes for itself
+    /// (RFC 4862).
     #[must_use]
-    pub fn in_prefix(self, prefix: Ipv6Net) -> Option<Ipv6Addr> {
+    pub fn in_prefix(self, prefix: Ipv6Net) -> Ipv6Addr {
         let network = u128::from(prefix.network());
-        (prefix.prefix_len() == 64).then(|| (network | u128::from(self.interface_id())).into())
+        Ipv6Addr::from(network & !u128::from(u64::MAX) | u128::from(self.interface_id()))
     }
 
     /// The modified EUI-64 of RFC 4291, appendix A.
@@ -216,8 +216,11 @@ mod tests {
     }
 
     #[test]
-    fn a_link_has_the_address_of_one_host() {
-        assert!(MacAddr::from([2, 0, 0, 0, 0, 1]).is_unicast());
+    fn a_prefix_gets_the_address_that_the_kernel_would_make() {
+        let mac: MacAddr = "02:00:5e:10:00:01".parse().unwrap();
+        let address = mac.in_prefix("fd12:3456:789a:1::/64".parse().unwrap());
+        assert_eq!(address.to_string(), "fd12:3456:789a:1:0:5eff:fe10:1");
+        assert!(mac.is_unicast());
         assert!(!MacAddr::from([1, 0, 0, 0, 0, 0]).is_unicast());
         assert!(!MacAddr::from([0; 6]).is_unicast());
     }
@@ -226,9 +229,8 @@ mod tests {
     fn interfaces_are_named_as_in_the_rfc() {
         let mac: MacAddr = "34:56:78:9a:bc:de".parse().unwrap();
         assert_eq!(mac.link_local().to_string(), "fe80::3656:78ff:fe9a:bcde");
-        let address = mac.in_prefix("fd00:1::/64".parse().unwrap()).unwrap();
+        let address = mac.in_prefix("fd00:1::/64".parse().unwrap());
         assert_eq!(address.to_string(), "fd00:1::3656:78ff:fe9a:bcde");
-        assert_eq!(mac.in_prefix("fd00:1::/80".parse().unwrap()), None);
     }
 
     #[test]

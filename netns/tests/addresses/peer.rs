@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::{Either, select};
 use nix::sched::{CloneFlags, setns, unshare};
-use nsrun_netns::{Addresses, Error, MacAddr, Net, Owner, VethPlan};
+use nsrun_netns::{Error, MacAddr, Net, Owner, Setup, VethPlan};
 
 pub const CLIENT: [u8; 6] = [2, 0, 0, 0, 0, 2];
 pub const SERVER: [u8; 6] = [2, 0, 0, 0, 0, 1];
@@ -72,7 +72,13 @@ impl Pair {
             altname: None,
             peer: "host0".parse().unwrap(),
             peer_mac: MacAddr::from(CLIENT),
-            addresses: Addresses::first_two("192.168.7.16/28".parse().unwrap()),
+            bridge: None,
+            addresses: vec!["192.168.7.17/28".parse().unwrap()],
+            inside: Setup {
+                addresses: vec!["192.168.7.18/28".parse().unwrap()],
+                gateways: vec!["192.168.7.17".parse().unwrap()],
+                mtu: None,
+            },
         };
         let index = server.with(|| {
             let net = Net::new().unwrap();

@@ -51,7 +51,7 @@ pub(super) fn pair(asked: &Addressing, networks: Networks, mac: MacAddr) -> Ends
         Choice::Fixed(machine) => Some((gateway_v6(asked, machine), machine)),
         Choice::Auto => networks
             .v6
-            .and_then(|prefix| Some((first_of(prefix), own(prefix, mac)?))),
+            .map(|prefix| (first_of(prefix), own(prefix, mac))),
     };
     if let Some((host, machine)) = v6 {
         ends.add(Some(host.into()), Some(machine.into()));
@@ -79,7 +79,7 @@ pub(super) fn member(
     let v6 = match asked.ip6 {
         Choice::No => None,
         Choice::Fixed(machine) => Some(machine),
-        Choice::Auto => gateways.v6.and_then(|gateway| own(gateway, mac)),
+        Choice::Auto => gateways.v6.map(|gateway| own(gateway, mac)),
     };
     let routes_v4 = asked.gateways.iter().any(IpAddr::is_ipv4);
     let routes_v6 = asked.gateways.iter().any(IpAddr::is_ipv6);
@@ -144,8 +144,8 @@ fn first_two(network: Ipv4Net) -> (Option<Ipv4Net>, Option<Ipv4Net>) {
     (next(), next())
 }
 
-fn own(network: Ipv6Net, mac: MacAddr) -> Option<Ipv6Net> {
-    Ipv6Net::new(mac.in_prefix(network)?, network.prefix_len()).ok()
+fn own(network: Ipv6Net, mac: MacAddr) -> Ipv6Net {
+    Ipv6Net::new_assert(mac.in_prefix(network), network.prefix_len())
 }
 
 /// The host's address opposite of one that the user chose: the gateway that was named, or the first
