@@ -5,6 +5,7 @@
 //! ([`Net`]) speaks rtnetlink with one namespace.
 
 mod error;
+pub mod forwarding;
 mod mac;
 mod name;
 mod net;
