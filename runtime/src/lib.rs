@@ -18,6 +18,7 @@ pub mod lock;
 pub mod machine;
 mod mountinfo;
 pub mod name;
+mod network;
 pub mod ownership;
 pub mod plan;
 pub mod range;
@@ -30,6 +31,7 @@ pub mod supervise;
 mod sys;
 pub mod systemd;
 pub mod terminal;
+mod text;
 mod virtual_file;
 mod within;
 

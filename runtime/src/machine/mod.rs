@@ -12,7 +12,6 @@ mod explain;
 mod host;
 mod journal;
 mod link_journal;
-mod network;
 mod owners;
 mod printer;
 mod register;
@@ -35,8 +34,8 @@ pub use self::restart::Restart;
 pub use self::start::{Event, StartOptions, start};
 pub use self::stop::{StopOptions, Stopped, stop};
 pub use self::view::{
-    Branch, Detail, Listing, Look, Manager, Process, Release, Sample, Sampler, Samples, Summary,
-    Unit, list, status,
+    Branch, Detail, Listing, Look, Manager, Process, Sample, Sampler, Samples, Summary, Unit, list,
+    status,
 };
 pub use self::viewers::attach;
 pub use crate::supervise::Period;

@@ -17,9 +17,11 @@ use super::scratch;
 use crate::cgroup::{self, Scope};
 use crate::dirs::Dirs;
 use crate::error::{Context, Error, Kind, Result};
+use crate::facts::{ImageRoot, Release};
 use crate::host_limits::{Crowd, Share};
 use crate::lock::{ImageLocks, Mode};
-use crate::plan::{self, Console, Network, Plan, Request, Shown};
+use crate::network::Attached;
+use crate::plan::{self, Console, Plan, Request, Shown};
 use crate::range::{PrivateUsers, Range};
 use crate::state::{self, Claim, Identity, Incarnation, Item, Record, Since, Store};
 use crate::supervise::{Cause, ConsoleMode, Hub, Outcome, Session};
@@ -129,13 +131,14 @@ pub fn start(
         true => Some(share(&plan, &store, tell)?),
         false => None,
     };
-    let record = record(&plan, range, scope.path(), cgroups.host())?;
+    let record = record(&plan, &root, range, scope.path(), cgroups.host())?;
     let machine = Machine {
         gathered,
         range,
         map,
         store,
-        link: None,
+        links: Attached::default(),
+        lib: dirs.lib().to_owned(),
         plan,
         image,
         root,
@@ -172,7 +175,7 @@ fn share(plan: &Plan, store: &Store, tell: &mut dyn FnMut(Event<'_>)) -> Result<
     let machines = store.list()?.iter().filter(|machine| held(machine)).count();
     let crowd = Crowd {
         machines: u64::try_from(machines).unwrap_or(u64::MAX),
-        linked: plan.network == Network::Veth,
+        linked: !plan.links.is_empty(),
     };
     Share::take(crowd, &mut |text| tell(Event::Warning(text)))
 }
@@ -193,7 +196,7 @@ fn to_the_end(
             return Ok(outcome);
         }
         machine.scope.renew_payload(Instant::now() + PATIENCE)?;
-        machine.retire_link()?;
+        machine.retire_links()?;
         machine.begin_anew()?;
     }
 }
@@ -228,7 +231,13 @@ fn below_mount(path: &Path, host: &cgroup::Host) -> String {
     below.unwrap_or(path).display().to_string()
 }
 
-fn record(plan: &Plan, range: Option<Range>, scope: &Path, host: &cgroup::Host) -> Result<Record> {
+fn record(
+    plan: &Plan,
+    root: &ImageRoot,
+    range: Option<Range>,
+    scope: &Path,
+    host: &cgroup::Host,
+) -> Result<Record> {
     Ok(Record {
         name: plan.machine.to_string(),
         boot_id: state::boot_id()?,
@@ -249,6 +258,7 @@ fn record(plan: &Plan, range: Option<Range>, scope: &Path, host: &cgroup::Host) 
         addresses: Vec::new(),
         init: plan.argv.clone(),
         restrictions: plan.restrictions.clone(),
+        release: Release::look(root),
         ready: false,
         status: None,
     })
