@@ -5,24 +5,34 @@
 //! ([`Net`]) speaks rtnetlink with one namespace.
 
 mod bridge;
+mod checksum;
 mod crowd;
+pub mod dhcp;
 pub mod dns;
+mod domain;
 mod error;
+mod filter;
 mod guard;
 mod inside;
+mod ipv6;
 mod link;
 mod loopback;
 mod mac;
 mod moved;
 mod name;
 mod net;
+pub mod nft;
 mod owner;
+mod pace;
+mod packet;
 mod place;
 mod query;
+pub mod ra;
 pub mod relay;
 mod rtnl;
 mod stacked;
 mod subnet;
+mod udp;
 mod ula;
 mod veth;
 
