@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod dhcpcd;
+mod hostile;
 mod peer;
 mod ra;
 mod udhcpc;

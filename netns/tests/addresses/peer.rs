@@ -44,7 +44,8 @@ impl Namespace {
     pub fn shell(&self, command: &str) -> String {
         let run = || Command::new("sh").args(["-ec", command]).output();
         let output = self.with(run).unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
+        let said = [output.stdout.as_slice(), &output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
         assert!(output.status.success(), "{command}: {said}");
         String::from_utf8(output.stdout).unwrap()
     }
