@@ -4,29 +4,44 @@
 //! The pure half ([`IfName`], [`MacAddr`], [`pick_subnet`]) decides; the acting half
 //! ([`Net`]) speaks rtnetlink with one namespace.
 
+mod bridge;
 mod checksum;
 pub mod dhcp;
 mod domain;
 mod error;
 mod filter;
+mod guard;
+mod inside;
 mod ipv6;
+mod link;
 mod mac;
+mod moved;
 mod name;
 mod net;
+mod owner;
 mod pace;
 mod packet;
 mod query;
 pub mod ra;
 mod rtnl;
+mod stacked;
 mod subnet;
 mod udp;
+mod ula;
 mod veth;
 
+pub use bridge::BridgePlan;
 pub use error::{Error, Result};
+pub use inside::Setup;
 pub use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+pub use mac::{End, HostId, InvalidMac, MacAddr};
 pub use mac::{End, HostId, MacAddr};
+pub use moved::{MovePlan, Moved};
 pub use name::{IfName, InvalidIfName, veth_name};
 pub use net::Net;
+pub use owner::Owner;
 pub use query::Link;
+pub use stacked::{StackedPlan, Stacking};
 pub use subnet::{Addresses, pick_subnet, stable_seed};
-pub use veth::{Owner, VethPlan};
+pub use ula::pick_prefix;
+pub use veth::VethPlan;

@@ -2,8 +2,10 @@
 
 use super::Winner;
 use crate::error::{Kind, Result};
+use crate::plan::LinksRequest;
 use crate::plan::mounts::{Mount, arrange};
 use crate::plan::tuning::AskedLimit;
+use crate::settings::model::Settings;
 use crate::settings::read::{Collected, Line};
 
 /// Of two mounts on one path the winner's is made.
@@ -30,6 +32,20 @@ pub(super) fn mounts(all: &Collected, options: &mut Vec<Mount>, winner: Winner) 
 /// Of two limits of one resource the winner's is set.
 pub(super) fn limits(of_file: Vec<AskedLimit>, options: &mut Vec<AskedLimit>, winner: Winner) {
     combine(options, of_file, winner, |a, b| a.resource == b.resource);
+}
+
+/// Links of both are made; of bridge and zone there is one, the file's if it names one.
+pub(super) fn links(settings: &Settings, options: &mut LinksRequest) {
+    options.interfaces.extend_from_slice(&settings.interface);
+    options.macvlans.extend_from_slice(&settings.macvlan);
+    options.ipvlans.extend_from_slice(&settings.ipvlan);
+    options
+        .extra
+        .extend_from_slice(&settings.virtual_ethernet_extra);
+    if settings.bridge.is_some() || settings.zone.is_some() {
+        options.bridge.clone_from(&settings.bridge);
+        options.zone.clone_from(&settings.zone);
+    }
 }
 
 /// Adds a file's entries to those of options. Of two that are about the same thing the loser's goes.
