@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::{Either, select};
 use nix::sched::{CloneFlags, setns, unshare};
-use nsrun_netns::{Addresses, Error, MacAddr, Net, Owner, VethPlan};
+use nsrun_netns::{Addresses, Error, MacAddr, Net, Owner, Setup, VethPlan};
 
 pub const CLIENT: [u8; 6] = [2, 0, 0, 0, 0, 2];
 pub const SERVER: [u8; 6] = [2, 0, 0, 0, 0, 1];
@@ -64,6 +64,7 @@ pub struct Pair {
 impl Pair {
     pub fn new() -> Self {
         let (server, client) = (Namespace::new(), Namespace::new());
+        let ends = Addresses::first_two("192.168.7.16/28".parse().unwrap()).unwrap();
         let plan = VethPlan {
             host: Owner {
                 name: "ve-a".parse().unwrap(),
@@ -71,9 +72,15 @@ impl Pair {
                 tag: "test:ve-a".to_owned(),
             },
             altname: None,
+            bridge: None,
+            addresses: vec![ends.host.into()],
             peer: "host0".parse().unwrap(),
             peer_mac: MacAddr::from(CLIENT),
-            addresses: Addresses::first_two("192.168.7.16/28".parse().unwrap()),
+            inside: Setup {
+                addresses: vec![ends.peer.into()],
+                gateways: vec![ends.host.addr().into()],
+                mtu: None,
+            },
         };
         let index = server.with(|| {
             let net = Net::new().unwrap();
