@@ -6,6 +6,7 @@
 
 mod dhcpcd;
 mod hostile;
+mod networkd;
 mod peer;
 mod ra;
 mod udhcpc;
