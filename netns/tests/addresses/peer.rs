@@ -125,11 +125,22 @@ impl Pair {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
+    /// How many packet sockets the server's namespace has that are bound to `ve-a`.
+    pub fn packet_sockets(&self) -> usize {
+        let list = || fs::read_to_string("/proc/thread-self/net/packet").unwrap();
+        let list = self.server.with(list);
+        let link = self.index.to_string();
+        let sockets = list.lines().skip(1);
+        let bound = sockets.filter(|line| line.split_whitespace().nth(4) == Some(&link));
+        bound.count()
+    }
+
     /// Serves in the server's namespace until the value is dropped.
     pub fn serve<F>(&self, open: impl FnOnce() -> F + Send + 'static) -> Serving
     where
         F: Future<Output = Error>,
     {
+        let before = self.packet_sockets();
         let namespace = self.server.0.try_clone().unwrap();
         let (stop, stopped) = UnixStream::pair().unwrap();
         stopped.set_nonblocking(true).unwrap();
@@ -141,6 +152,7 @@ impl Pair {
             serve_until(stopped, run);
         });
         is_ready.recv().unwrap();
+        wait_until("the socket is open", || self.packet_sockets() > before);
         Serving {
             stop: Some(stop),
             thread: Some(thread),

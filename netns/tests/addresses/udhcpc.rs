@@ -202,6 +202,17 @@ fn a_link_that_was_down_is_served_again() {
 }
 
 #[test]
+fn a_server_that_was_not_started_has_no_socket_to_close() {
+    let pair = Pair::new();
+    let open = || Server::open(pair.index, MacAddr::from(CLIENT), offer()).unwrap();
+    let opened = pair.server.with(open);
+    assert_eq!(pair.packet_sockets(), 0);
+    drop(opened);
+    let _server = serve(&pair, offer());
+    assert_eq!(pair.packet_sockets(), 1);
+}
+
+#[test]
 fn no_server_without_a_link() {
     let pair = Pair::new();
     let error = pair
