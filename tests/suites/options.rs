@@ -294,7 +294,6 @@ fn options_of_nspawn_that_there_are_not_are_told_by_name() {
         ("--oci-bundle=/x", "OCI"),
         ("-D", "operand"),
         ("--network-veth", "--network=veth"),
-        ("--bind-user=me", "--bind=HOME"),
         ("--selinux-context=x", "labels"),
     ] {
         let done = sandbox.nsrun(&["boot", option, &image]).expect_status(2);
