@@ -22,8 +22,6 @@ const TABLE: &[(&[&str], Answer)] = &[
         &["--as-pid2", "-a"],
         Instead("nsrun run IMAGE -- COMMAND, which has a small init unless --pid1 is given"),
     ),
-    (&["--private-network"], Instead("--network=private")),
-    (&["--network-veth", "-n"], Instead("--network=veth")),
     (
         &["-U"],
         Instead("--private-users=pick, which is the default"),
@@ -85,20 +83,6 @@ const TABLE: &[(&[&str], Answer)] = &[
     (
         &["--no-ask-password"],
         Not("nsrun never asks for a password"),
-    ),
-    (
-        &[
-            "--network-interface",
-            "--network-macvlan",
-            "--network-ipvlan",
-            "--network-veth-extra",
-            "--network-bridge",
-            "--network-zone",
-        ],
-        Not(
-            "nsrun makes one link, between host and machine; make others in a namespace, and \
-             join it by --network-namespace-path",
-        ),
     ),
     (
         &["--port", "-p"],

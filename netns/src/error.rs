@@ -66,6 +66,17 @@ impl Error {
         }
     }
 
+    /// The link that was asked for is not there.
+    pub(crate) fn missing(action: impl Into<String>) -> Self {
+        Self {
+            action: action.into(),
+            cause: Cause::Errno {
+                errno: Errno::ENODEV,
+                detail: None,
+            },
+        }
+    }
+
     /// The kernel's error number, if it was the kernel that refused.
     #[must_use]
     pub fn errno(&self) -> Option<Errno> {

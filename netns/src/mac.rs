@@ -3,20 +3,28 @@
 use std::fmt;
 use std::fs;
 use std::hash::Hasher;
+use std::net::Ipv6Addr;
 
+use ipnet::Ipv6Net;
 use siphasher::sip::SipHasher24;
 
 /// A 48-bit Ethernet address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MacAddr([u8; 6]);
 
-/// Which end of a pair an address is for.
+/// Which link, and which end of it, an address is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// The end that stays on the host.
     Host,
     /// The end inside the other namespace.
     Peer,
+    /// The end on the host of a further pair.
+    ExtraHost,
+    /// The end inside of a further pair.
+    ExtraPeer,
+    /// A macvlan.
+    Macvlan,
 }
 
 impl End {
@@ -25,6 +33,9 @@ impl End {
         match self {
             Self::Host => 0x1a37_6fc7_46ec_450b_ada3_d531_0660_5db1_u128,
             Self::Peer => 0xc3c4_f919_b557_b21c_e6cf_1427_039c_eea2_u128,
+            Self::ExtraHost => 0x48c7_f6b7_ea9d_4c9e_b728_d4de_91d5_bf66_u128,
+            Self::ExtraPeer => 0xaf50_1761_cef9_4d35_840d_2b20_54be_ce59_u128,
+            Self::Macvlan => 0x0013_6dbc_6683_4481_bb0c_f951_1f24_a66f_u128,
         }
         .to_be_bytes()
     }
@@ -66,6 +77,12 @@ impl HostId {
     }
 }
 
+impl fmt::Display for HostId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
 impl MacAddr {
     /// The address for one end of the pair number `index` of `machine`, as
     /// systemd-nspawn computes it: locally administered, unicast.
@@ -79,6 +96,33 @@ impl MacAddr {
         }
         let [a, b, c, d, e, f, _, _] = hasher.finish().to_le_bytes();
         Self([a & 0xfe | 0x02, b, c, d, e, f])
+    }
+
+    /// Whether a link can have it: it is none of a group of links, and not zero.
+    #[must_use]
+    pub fn is_unicast(self) -> bool {
+        self.0[0] & 1 == 0 && self.0 != [0; 6]
+    }
+
+    /// The link-local address that the kernel makes for a link with this address, unless
+    /// told to make others (`addr_gen_mode`).
+    #[must_use]
+    pub fn link_local(self) -> Ipv6Addr {
+        Ipv6Addr::from(0xfe80_u128 << 112 | u128::from(self.interface_id()))
+    }
+
+    /// The address in the /64 of `prefix` that a host of this Ethernet address makes for itself
+    /// (RFC 4862).
+    #[must_use]
+    pub fn in_prefix(self, prefix: Ipv6Net) -> Ipv6Addr {
+        let network = u128::from(prefix.network());
+        Ipv6Addr::from(network & !u128::from(u64::MAX) | u128::from(self.interface_id()))
+    }
+
+    /// The modified EUI-64 of RFC 4291, appendix A.
+    fn interface_id(self) -> u64 {
+        let [a, b, c, d, e, f] = self.0;
+        u64::from_be_bytes([a ^ 0x02, b, c, 0xff, 0xfe, d, e, f])
     }
 
     /// The six octets in transmission order.
@@ -169,6 +213,24 @@ mod tests {
         ] {
             assert_eq!(HostId::parse(text), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_prefix_gets_the_address_that_the_kernel_would_make() {
+        let mac: MacAddr = "02:00:5e:10:00:01".parse().unwrap();
+        let address = mac.in_prefix("fd12:3456:789a:1::/64".parse().unwrap());
+        assert_eq!(address.to_string(), "fd12:3456:789a:1:0:5eff:fe10:1");
+        assert!(mac.is_unicast());
+        assert!(!MacAddr::from([1, 0, 0, 0, 0, 0]).is_unicast());
+        assert!(!MacAddr::from([0; 6]).is_unicast());
+    }
+
+    #[test]
+    fn interfaces_are_named_as_in_the_rfc() {
+        let mac: MacAddr = "34:56:78:9a:bc:de".parse().unwrap();
+        assert_eq!(mac.link_local().to_string(), "fe80::3656:78ff:fe9a:bcde");
+        let address = mac.in_prefix("fd00:1::/64".parse().unwrap());
+        assert_eq!(address.to_string(), "fd00:1::3656:78ff:fe9a:bcde");
     }
 
     #[test]

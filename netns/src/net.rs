@@ -1,14 +1,24 @@
 //! The acting half: what can be done to a namespace's links.
 
-use std::os::fd::BorrowedFd;
+use std::fs::File;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use ipnet::IpNet;
 use tokio::runtime::{Builder, Runtime};
 
+use crate::bridge::{self, BridgePlan};
 use crate::error::{Error, Result};
+use crate::inside;
+use crate::link;
+use crate::loopback;
+use crate::moved::{self, MovePlan, Moved};
+use crate::name::IfName;
+use crate::owner::{self, Owner};
 use crate::query::{self, Link};
 use crate::rtnl::Socket;
-use crate::veth::{self, Owner, VethPlan};
+use crate::stacked::{self, StackedPlan};
+use crate::veth::{self, VethPlan};
 
 /// Changes to the links of the calling thread's network namespace, and of others that
 /// are handed in as descriptors.
@@ -50,19 +60,158 @@ impl Net {
             veth::create(&net, target, plan).await
         })?;
         let done = inside.run(&self.runtime, async |net| {
-            veth::set_up_peer(&net, plan).await
+            inside::set_up(&net, &plan.peer, &plan.inside).await
         });
-        if done.is_err() {
-            self.undo(&plan.host);
+        match (&done, &plan.bridge) {
+            (Err(_), _) => self.undo(&plan.host),
+            (Ok(()), Some(bridge)) => {
+                let here = Socket::here(&self.runtime)?;
+                here.run(&self.runtime, async |net| {
+                    veth::settle(&net, [&plan.host.name, bridge]).await
+                })?;
+            }
+            (Ok(()), None) => {}
         }
         done
+    }
+
+    /// Makes a link on top of one that is here, inside the namespace `target`, and sets it up
+    /// there. It goes with its namespace.
+    ///
+    /// # Errors
+    /// If the kernel refuses any step; `EOPNOTSUPP` if it has no such links.
+    pub fn create_stacked(&self, target: BorrowedFd<'_>, plan: &StackedPlan) -> Result<()> {
+        let inside = Socket::within(&self.runtime, target)?;
+        Socket::here(&self.runtime)?.run(&self.runtime, async |net| {
+            stacked::create(&net, target, plan).await
+        })?;
+        inside.run(&self.runtime, async |net| {
+            inside::set_up(&net, &plan.name, &plan.inside).await
+        })
+    }
+
+    /// Moves a link that is here into the namespace `target`, and sets it up there. Its number
+    /// there is what [`Net::take_back`] asks for.
+    ///
+    /// # Errors
+    /// If the kernel refuses any step. The link may be inside then; `take_back` finds it by its tag.
+    pub fn lend(&self, target: BorrowedFd<'_>, plan: &MovePlan) -> Result<u32> {
+        let inside = Socket::within(&self.runtime, target)?;
+        Socket::here(&self.runtime)?.run(&self.runtime, async |net| {
+            moved::lend(&net, target, plan).await
+        })?;
+        inside.run(&self.runtime, async |net| {
+            let found = moved::find(&net, &plan.tag).await?;
+            inside::set_up(&net, &plan.inside_name, &plan.inside).await?;
+            let what = || format!("find link {} inside", plan.inside_name);
+            found
+                .map(|link| link.index)
+                .ok_or_else(|| Error::missing(what()))
+        })
+    }
+
+    /// Takes a link that was lent to the namespace `target` back, with its old name and alias.
+    /// `index` is its number there; without it, it is found by its tag.
+    ///
+    /// # Errors
+    /// If it is neither there nor here, or the kernel refuses.
+    pub fn take_back(
+        &self,
+        target: BorrowedFd<'_>,
+        index: Option<u32>,
+        moved: &Moved,
+    ) -> Result<()> {
+        let home = File::open("/proc/thread-self/ns/net")
+            .map_err(|e| Error::io("open the own network namespace", &e))?;
+        let sent = Socket::within(&self.runtime, target)?.run(&self.runtime, async |net| {
+            let index = match index {
+                Some(index) => Some(index),
+                None => moved::find(&net, &moved.tag).await?.map(|link| link.index),
+            };
+            match index {
+                Some(index) => moved::send_back(&net, index, &moved.name, home.as_fd()).await,
+                None => Ok(()),
+            }
+        });
+        let here = self.restore(moved)?;
+        if here { Ok(()) } else { sent }
+    }
+
+    /// Gives a link that was lent and is back its old name and alias; tells whether it is here.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn restore(&self, moved: &Moved) -> Result<bool> {
+        Socket::here(&self.runtime)?
+            .run(&self.runtime, async |net| moved::restore(&net, moved).await)
+    }
+
+    /// Makes a bridge unless there is one of that name; tells whether it was made.
+    ///
+    /// # Errors
+    /// If there is a link of that name that is no bridge, or the kernel refuses.
+    pub fn ensure_bridge(&self, plan: &BridgePlan) -> Result<bool> {
+        Socket::here(&self.runtime)?
+            .run(&self.runtime, async |net| bridge::ensure(&net, plan).await)
+    }
+
+    /// Gives a bridge those of the addresses that it has not.
+    ///
+    /// # Errors
+    /// If there is no such bridge, or the kernel refuses.
+    pub fn address_bridge(&self, name: &IfName, addresses: &[IpNet]) -> Result<()> {
+        Socket::here(&self.runtime)?.run(&self.runtime, async |net| {
+            bridge::address(&net, name, addresses).await
+        })
+    }
+
+    /// Deletes a bridge if no link is in it but retired ones; tells whether it did. A bridge that
+    /// is gone is no failure.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn delete_unused_bridge(&self, name: &IfName) -> Result<bool> {
+        Socket::here(&self.runtime)?.run(&self.runtime, async |net| {
+            bridge::delete_unused(&net, name).await
+        })
+    }
+
+    /// The links that have a port in a bridge here; none if there is no such bridge.
+    ///
+    /// # Errors
+    /// If the kernel refuses to list them.
+    pub fn ports(&self, bridge: &IfName) -> Result<Vec<Link>> {
+        Socket::here(&self.runtime)?
+            .run(&self.runtime, async |net| bridge::ports(&net, bridge).await)
+    }
+
+    /// The link here of that name, or alternative name.
+    ///
+    /// # Errors
+    /// If the kernel refuses to look for it.
+    pub fn find(&self, name: &IfName) -> Result<Option<Link>> {
+        Socket::here(&self.runtime)?.run(&self.runtime, async |net| query::link(&net, name).await)
+    }
+
+    /// The addresses of the link here of that name; none if it is not there.
+    ///
+    /// # Errors
+    /// If the kernel refuses to list them.
+    pub fn addresses(&self, name: &IfName) -> Result<Vec<IpNet>> {
+        Socket::here(&self.runtime)?.run(&self.runtime, async |net| {
+            let Some(link) = query::link(&net, name).await? else {
+                return Ok(Vec::new());
+            };
+            let messages = query::addresses(&net, link.index).await?;
+            Ok(messages.iter().filter_map(query::address_net).collect())
+        })
     }
 
     /// Best effort: the failure that led here is what gets reported.
     fn undo(&self, owner: &Owner) {
         if let Ok(socket) = Socket::here(&self.runtime) {
             let _ = socket.run(&self.runtime, async |net| {
-                veth::undo(&net, owner).await;
+                owner::undo(&net, owner).await;
                 Ok(())
             });
         }
@@ -74,7 +223,18 @@ impl Net {
     /// If the namespace cannot be entered or the kernel refuses.
     pub fn loopback_up(&self, target: BorrowedFd<'_>) -> Result<()> {
         Socket::within(&self.runtime, target)?
-            .run(&self.runtime, async |net| veth::loopback_up(&net).await)
+            .run(&self.runtime, async |net| link::loopback_up(&net).await)
+    }
+
+    /// Adds an address to the loopback of the namespace `target`, of the scope of that
+    /// host; one that is there already is no failure.
+    ///
+    /// # Errors
+    /// If the namespace cannot be entered or the kernel refuses.
+    pub fn add_loopback_address(&self, target: BorrowedFd<'_>, address: IpAddr) -> Result<()> {
+        Socket::within(&self.runtime, target)?.run(&self.runtime, async |net| {
+            loopback::add_address(&net, address).await
+        })
     }
 
     /// The networks of all addresses and routes here, default routes left out.
@@ -109,7 +269,7 @@ impl Net {
     /// If the kernel refuses for any other reason than that the link is gone.
     pub fn retire(&self, owner: &Owner) -> Result<usize> {
         Socket::here(&self.runtime)?.run(&self.runtime, async |net| {
-            veth::retire_all(&net, owner).await
+            owner::retire_all(&net, owner).await
         })
     }
 
@@ -120,7 +280,7 @@ impl Net {
     /// If the kernel refuses for any other reason than that the link is gone.
     pub fn delete_retired(&self, tag_prefix: &str) -> Result<usize> {
         Socket::here(&self.runtime)?.run(&self.runtime, async |net| {
-            veth::delete_retired(&net, tag_prefix).await
+            owner::delete_retired(&net, tag_prefix).await
         })
     }
 
@@ -130,6 +290,6 @@ impl Net {
     /// # Errors
     /// If the kernel refuses for any other reason.
     pub fn delete(&self, index: u32) -> Result<()> {
-        Socket::here(&self.runtime)?.run(&self.runtime, async |net| veth::delete(&net, index).await)
+        Socket::here(&self.runtime)?.run(&self.runtime, async |net| link::delete(&net, index).await)
     }
 }

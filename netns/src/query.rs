@@ -1,10 +1,10 @@
 //! Reading what links, addresses and routes a namespace has.
 
 use futures_util::TryStreamExt;
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 use rtnetlink::Handle;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
-use rtnetlink::packet_route::link::{LinkAttribute, LinkMessage, Prop};
+use rtnetlink::packet_route::link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage, Prop};
 use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage};
 
 use crate::error::{Error, Result};
@@ -24,6 +24,10 @@ pub struct Link {
     pub alias: Option<String>,
     /// The Ethernet address, if it has one.
     pub mac: Option<MacAddr>,
+    /// The number of the bridge or the like that it is a port of.
+    pub controller: Option<u32>,
+    /// Whether it is a bridge.
+    pub is_bridge: bool,
 }
 
 impl From<LinkMessage> for Link {
@@ -38,6 +42,11 @@ impl From<LinkMessage> for Link {
                 LinkAttribute::IfAlias(alias) => link.alias = Some(alias),
                 LinkAttribute::Address(octets) => {
                     link.mac = <[u8; 6]>::try_from(octets).ok().map(MacAddr::from);
+                }
+                LinkAttribute::Controller(index) => link.controller = Some(index),
+                LinkAttribute::LinkInfo(info) => {
+                    let bridge = LinkInfo::Kind(InfoKind::Bridge);
+                    link.is_bridge = info.contains(&bridge);
                 }
                 LinkAttribute::PropList(props) => {
                     link.altnames.extend(props.into_iter().filter_map(altname));
@@ -76,19 +85,21 @@ pub(crate) async fn links(net: &Handle) -> Result<Vec<Link>> {
         .map_err(|e| Error::netlink("list links", &e))
 }
 
-/// The IPv4 addresses of the link, as messages that can be sent back to delete them.
-pub(crate) async fn ipv4_addresses(net: &Handle, index: u32) -> Result<Vec<AddressMessage>> {
+/// The addresses of the link but those of IPv6 that the kernel makes itself, as messages that can be
+/// sent back to delete them.
+pub(crate) async fn addresses(net: &Handle, index: u32) -> Result<Vec<AddressMessage>> {
     let all = net.address().get().set_link_index_filter(index).execute();
-    all.try_filter(|message| std::future::ready(local_v4(message).is_some()))
+    all.try_filter(|message| std::future::ready(was_set(message)))
         .try_collect()
         .await
         .map_err(|e| Error::netlink(format!("list addresses of link {index}"), &e))
 }
 
-fn local_v4(message: &AddressMessage) -> Option<Ipv4Net> {
-    match address_net(message)? {
-        IpNet::V4(net) => Some(net),
-        IpNet::V6(_) => None,
+fn was_set(message: &AddressMessage) -> bool {
+    match address_net(message) {
+        Some(IpNet::V6(net)) => !net.addr().is_unicast_link_local(),
+        Some(IpNet::V4(_)) => true,
+        None => false,
     }
 }
 
@@ -114,7 +125,7 @@ pub(crate) async fn used_networks(net: &Handle) -> Result<Vec<IpNet>> {
     Ok(attached.chain(routed).collect())
 }
 
-fn address_net(message: &AddressMessage) -> Option<IpNet> {
+pub(crate) fn address_net(message: &AddressMessage) -> Option<IpNet> {
     let address = message.attributes.iter().find_map(|a| match a {
         AddressAttribute::Address(address) => Some(*address),
         _ => None,

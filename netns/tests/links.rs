@@ -13,7 +13,10 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns, unshare};
-use nsrun_netns::{Addresses, IpNet, MacAddr, Net, Owner, VethPlan};
+use nsrun_netns::{
+    Addresses, BridgePlan, IpNet, MacAddr, MovePlan, Moved, Net, Owner, Setup, StackedPlan,
+    Stacking, VethPlan,
+};
 
 /// A network namespace that lives as long as this value.
 struct Namespace(OwnedFd);
@@ -38,6 +41,7 @@ impl Namespace {
 }
 
 fn plan(name: &str, subnet: &str) -> VethPlan {
+    let ends = Addresses::first_two(subnet.parse().unwrap()).unwrap();
     VethPlan {
         host: Owner {
             name: name.parse().unwrap(),
@@ -45,9 +49,15 @@ fn plan(name: &str, subnet: &str) -> VethPlan {
             tag: format!("test:{name}:1"),
         },
         altname: None,
+        bridge: None,
+        addresses: vec![ends.host.into()],
         peer: "host0".parse().unwrap(),
         peer_mac: MacAddr::from([2, 0, 0, 0, 0, 2]),
-        addresses: Addresses::first_two(subnet.parse().unwrap()),
+        inside: Setup {
+            addresses: vec![ends.peer.into()],
+            gateways: vec![ends.host.addr().into()],
+            mtu: None,
+        },
     }
 }
 
@@ -122,7 +132,8 @@ fn the_peer_has_its_loopback_and_a_default_route() {
             target.0.as_fd(),
             &VethPlan {
                 peer: "host1".parse().unwrap(),
-                addresses: None,
+                addresses: Vec::new(),
+                inside: Setup::default(),
                 ..plan("ve-b", "192.168.8.0/28")
             },
         )
@@ -179,7 +190,7 @@ fn a_failure_at_either_end_leaves_nothing() {
         );
         assert_eq!(tagged(&net), ["ve-a"]);
 
-        second.addresses = Addresses::first_two("224.0.0.0/28".parse().unwrap());
+        second.addresses = vec!["224.0.0.1/28".parse().unwrap()];
         let error = net.create_veth(target.0.as_fd(), &second).unwrap_err();
         assert!(
             error
@@ -329,5 +340,189 @@ fn addresses_and_routes_count_as_used() {
                 .iter()
                 .any(|net| net.trunc() == subnet)
         );
+    });
+}
+
+fn bridge(net: &Net, name: &str) -> bool {
+    let plan = BridgePlan {
+        name: name.parse().unwrap(),
+        mac: MacAddr::from([2, 0, 0, 0, 0, 7]),
+    };
+    net.ensure_bridge(&plan).unwrap()
+}
+
+/// A port of the bridge `vz-a`, whose inner end has that address of 192.168.9.0/24.
+fn port(name: &str, number: u8) -> VethPlan {
+    VethPlan {
+        host: Owner {
+            name: name.parse().unwrap(),
+            mac: MacAddr::from([2, 0, 0, 0, 1, number]),
+            tag: format!("test:{name}:1"),
+        },
+        bridge: Some("vz-a".parse().unwrap()),
+        addresses: Vec::new(),
+        peer_mac: MacAddr::from([2, 0, 0, 0, 2, number]),
+        inside: Setup {
+            addresses: vec![format!("192.168.9.{number}/24").parse().unwrap()],
+            gateways: vec!["192.168.9.1".parse().unwrap()],
+            mtu: Some(1400),
+        },
+        ..plan(name, "192.168.8.0/28")
+    }
+}
+
+#[test]
+fn ports_of_a_bridge_reach_each_other_and_the_last_takes_it_away() {
+    let (host, one, two) = (Namespace::new(), Namespace::new(), Namespace::new());
+    host.with(|| {
+        let net = Net::new().unwrap();
+        let name = "vz-a".parse().unwrap();
+        assert!(bridge(&net, "vz-a"));
+        assert!(!bridge(&net, "vz-a"), "it is there");
+        let address: IpNet = "192.168.9.1/24".parse().unwrap();
+        for _ in 0..2 {
+            net.address_bridge(&name, &[address]).unwrap();
+        }
+        assert_eq!(net.addresses(&name).unwrap(), [address]);
+        let ports = [port("vb-a", 2), port("vb-b", 3)];
+        create(&net, &one, &ports[0]);
+        create(&net, &two, &ports[1]);
+        assert_eq!(udp_echo(&one, Ipv4Addr::new(192, 168, 9, 2)), b"ping");
+        two.with(|| assert_eq!(udp_echo(&one, Ipv4Addr::new(192, 168, 9, 2)), b"ping"));
+
+        net.retire(&ports[0].host).unwrap();
+        assert!(!net.delete_unused_bridge(&name).unwrap());
+        net.retire(&ports[1].host).unwrap();
+        assert!(net.delete_unused_bridge(&name).unwrap());
+        assert!(!net.delete_unused_bridge(&name).unwrap());
+        assert_eq!(net.find(&name).unwrap(), None);
+    });
+}
+
+#[test]
+fn a_bridge_that_is_missing_or_none_is_told() {
+    let (host, target) = (Namespace::new(), Namespace::new());
+    host.with(|| {
+        let net = Net::new().unwrap();
+        let refused = |plan: VethPlan| net.create_veth(target.0.as_fd(), &plan).unwrap_err();
+        let error = refused(port("vb-a", 2));
+        assert_eq!(error.to_string(), "cannot join bridge vz-a: no such device");
+        create(&net, &target, &plan("vz-a", "192.168.7.16/28"));
+        let error = refused(port("vb-a", 2));
+        assert_eq!(
+            error.to_string(),
+            "cannot join bridge vz-a: it is no bridge"
+        );
+        assert_eq!(tagged(&net), ["vz-a"]);
+        let taken = BridgePlan {
+            name: "vz-a".parse().unwrap(),
+            mac: MacAddr::from([2, 0, 0, 0, 0, 7]),
+        };
+        let error = net.ensure_bridge(&taken).unwrap_err();
+        assert!(error.to_string().ends_with("is no bridge"), "{error}");
+    });
+}
+
+#[test]
+fn a_lent_link_comes_back_with_its_name_and_alias() {
+    let (host, target) = (Namespace::new(), Namespace::new());
+    host.with(|| {
+        let net = Net::new().unwrap();
+        // One end of a pair whose other end stays here.
+        create(&net, &target, &plan("ve-a", "192.168.7.16/28"));
+        let lent = MovePlan {
+            name: "ve-a".parse().unwrap(),
+            inside_name: "lan0".parse().unwrap(),
+            tag: "test:moved:1".to_owned(),
+            inside: Setup {
+                addresses: vec!["10.9.8.7/24".parse().unwrap()],
+                ..Setup::default()
+            },
+        };
+        let alias = net.find(&lent.name).unwrap().unwrap().alias.unwrap();
+        let moved = Moved {
+            name: lent.name.clone(),
+            tag: lent.tag.clone(),
+            alias: alias.clone(),
+        };
+        let inner = Namespace::new();
+        let index = net.lend(inner.0.as_fd(), &lent).unwrap();
+        assert_eq!(net.find(&lent.name).unwrap(), None);
+        inner.with(|| {
+            let inside = Net::new().unwrap();
+            let found = inside.find(&lent.inside_name).unwrap().unwrap();
+            assert_eq!(
+                (found.index, found.alias.as_deref()),
+                (index, Some("test:moved:1"))
+            );
+            let addresses = inside.addresses(&lent.inside_name).unwrap();
+            assert_eq!(addresses, lent.inside.addresses);
+        });
+        for index in [Some(index), None] {
+            net.take_back(inner.0.as_fd(), index, &moved).unwrap();
+            let back = net.find(&lent.name).unwrap().unwrap();
+            assert_eq!(back.alias.as_deref(), Some(alias.as_str()));
+        }
+    });
+}
+
+/// As the kernel leaves a link of hardware behind whose namespace has died.
+#[test]
+fn a_link_that_the_kernel_gave_back_gets_its_name_again() {
+    let (host, target) = (Namespace::new(), Namespace::new());
+    host.with(|| {
+        let net = Net::new().unwrap();
+        let mut stray = plan("lan0", "192.168.7.16/28");
+        stray.host.tag = "test:moved:1".to_owned();
+        create(&net, &target, &stray);
+        let moved = Moved {
+            name: "eth7".parse().unwrap(),
+            tag: stray.host.tag.clone(),
+            alias: String::new(),
+        };
+        assert!(net.restore(&moved).unwrap());
+        let back = net.find(&moved.name).unwrap().unwrap();
+        assert_eq!(back.alias, None);
+        assert!(net.restore(&moved).unwrap(), "it is there");
+        let other = Moved {
+            name: "eth8".parse().unwrap(),
+            tag: "test:moved:2".to_owned(),
+            alias: String::new(),
+        };
+        assert!(!net.restore(&other).unwrap());
+    });
+}
+
+#[test]
+fn what_lies_below_a_stacked_link_must_be_there() {
+    let (host, target) = (Namespace::new(), Namespace::new());
+    host.with(|| {
+        let net = Net::new().unwrap();
+        let mac = MacAddr::from([2, 0, 0, 0, 0, 8]);
+        for stacking in [Stacking::Macvlan(mac), Stacking::Ipvlan] {
+            let plan = StackedPlan {
+                stacking,
+                below: "eth9".parse().unwrap(),
+                name: "mv-eth9".parse().unwrap(),
+                inside: Setup::default(),
+            };
+            let error = net.create_stacked(target.0.as_fd(), &plan).unwrap_err();
+            let kind = stacking.word();
+            assert_eq!(
+                error.to_string(),
+                format!("cannot create {kind} mv-eth9 of eth9: no such device")
+            );
+        }
+    });
+}
+
+#[test]
+fn no_routers_are_believed_at_the_end_here() {
+    let (host, target) = (Namespace::new(), Namespace::new());
+    host.with(|| {
+        let net = Net::new().unwrap();
+        create(&net, &target, &plan("ve-a", "192.168.7.16/28"));
+        let accepts = std::fs::read_to_string("/proc/sys/net/ipv6/conf/ve-a/accept_ra");
+        assert_eq!(accepts.unwrap().trim(), "0");
     });
 }

@@ -18,6 +18,7 @@ pub mod lock;
 pub mod machine;
 mod mountinfo;
 pub mod name;
+mod network;
 pub mod ownership;
 pub mod plan;
 pub mod range;

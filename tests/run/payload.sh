@@ -39,7 +39,7 @@ unpack() {
 gather_programs() {
     local target=$1 built=${CARGO_TARGET_DIR:-target}/debug suite
     shift
-    cp "$built/nsrun" "$built/pid1" "$target"
+    cp "$built/nsrun" "$built/pid1" "$built/without" "$target"
     (($#)) || return 0
     local -a tests=()
     for suite; do

@@ -17,6 +17,21 @@ const BAD: &[(&str, &[&str])] = &[
     ("--private-users-ownership", &["", "foreign"]),
     ("--network", &["", "none"]),
     ("--network-namespace-path", &[""]),
+    ("--network-veth", &["", "perhaps"]),
+    ("--private-network", &["", "perhaps"]),
+    ("--network-bridge", &["", "a/b", "sixteen-bytes-br"]),
+    ("--network-zone", &["", "a/b", "thirteen-byte"]),
+    ("--network-macvlan", &["", "a/b", "eth0:a/b"]),
+    ("--network-ipvlan", &["", "a/b", "eth0:"]),
+    ("--network-interface", &["", "a/b", "eth0:a:b"]),
+    ("--network-veth-extra", &["", "a/b"]),
+    ("--vlan", &["", "0", "256", "1:255", "x"]),
+    ("--mac", &["", "garbage", "01:00:00:00:00:01"]),
+    ("--mtu", &["", "1279", "65536"]),
+    ("--ip", &["", "10.0.0.1", "10.0.0.0/24", "fd00::1/64"]),
+    ("--ip6", &["", "fd00::1", "ff02::1/64"]),
+    ("--gateway", &["", "10.0.0", "10.0.0.1"]),
+    ("--dns", &["", "localhost"]),
     ("--hostname", &["", "a b"]),
     (
         "--uuid",
@@ -76,7 +91,9 @@ const BAD: &[(&str, &[&str])] = &[
 ];
 
 /// Options whose value may be left out.
-const ALONE: [&str; 6] = [
+const ALONE: [&str; 8] = [
+    "--network-veth",
+    "--private-network",
     "--ephemeral",
     "--volatile",
     "--read-only",
@@ -174,6 +191,8 @@ fn a_bad_line_of_a_file_ends_with_its_place_and_the_status_of_bad_input() {
         ("Exec", "AmbientCapability=CAP_NONSENSE", "CAP_NONSENSE"),
         ("Exec", "User=a:b", "a:b"),
         ("Network", "NamespacePath=relative", "relative"),
+        ("Network", "MACVLAN=a/b", "a/b"),
+        ("Network", "Zone=thirteen-byte", "thirteen-byte"),
     ] {
         fs::write(&file, format!("[{section}]\n{line}\n")).must("write settings");
         let done = sandbox.nsrun(&["boot", "--settings=trusted", &image]);

@@ -42,7 +42,9 @@ impl Defaults {
             command.extend(SHELL.map(str::to_owned));
         }
         if self == Self::Nspawn {
-            request.network.get_or_insert(Network::Host);
+            if !request.links.asks_for_links() {
+                request.network.get_or_insert(Network::Host);
+            }
             request.notify_ready.get_or_insert(false);
             let console = match request.interactive {
                 true => ConsoleMode::Interactive,
@@ -94,6 +96,10 @@ mod tests {
         said.console = Some(ConsoleMode::Pipe);
         Defaults::Nspawn.fill_in(&mut said);
         assert_eq!(said.network, Some(Network::Veth));
+        said.network = None;
+        said.links.zone = Some("lan".parse().unwrap());
+        Defaults::Nspawn.fill_in(&mut said);
+        assert_eq!(said.network, None);
         assert_eq!(said.console, Some(ConsoleMode::Pipe));
     }
 

@@ -7,9 +7,7 @@ use clap::builder::{ArgPredicate, BoolishValueParser, PossibleValuesParser, Type
 use nsrun_runtime::caps::CapSet;
 use nsrun_runtime::image::{is_read_only, lookup};
 use nsrun_runtime::ownership::Ownership;
-use nsrun_runtime::plan::{
-    Changes, Mode, Network, PivotRoot, Request, ResolvConf, Timezone, Volatile,
-};
+use nsrun_runtime::plan::{Changes, Mode, PivotRoot, Request, ResolvConf, Timezone, Volatile};
 use nsrun_runtime::range::PrivateUsers;
 use nsrun_runtime::state::Incarnation;
 use nsrun_runtime::{Error, Kind, MachineName, Result};
@@ -18,6 +16,7 @@ use rustix::termios::isatty;
 use super::defaults::Defaults;
 use super::disk_args::DiskArgs;
 use super::mount_args::MountArgs;
+use super::network_args::NetworkArgs;
 use super::process_args::ProcessArgs;
 use super::security_args::SecurityArgs;
 use super::settings_args::SettingsArgs;
@@ -62,14 +61,6 @@ pub struct MachineArgs {
     /// Choose how files get the machine's ids: `auto` leaves the disk alone, `chown` does not
     #[arg(long, value_name = "MODE", default_value = "auto", value_parser = ownerships())]
     private_users_ownership: Ownership,
-
-    /// Choose the machine's network [default: veth for boot, private for run]
-    #[arg(long, value_name = "MODE", value_parser = networks())]
-    network: Option<Network>,
-
-    /// Join the network namespace that PATH stands for, such as /run/netns/NAME
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, conflicts_with = "network")]
-    network_namespace_path: Option<PathBuf>,
 
     /// Set the host name [default: the machine's name]
     #[arg(long, value_name = "NAME")]
@@ -204,6 +195,9 @@ pub struct MachineArgs {
     pub settings: SettingsArgs,
 
     #[command(flatten)]
+    network: NetworkArgs,
+
+    #[command(flatten)]
     mounts: MountArgs,
 
     #[command(flatten)]
@@ -229,8 +223,7 @@ impl MachineArgs {
         request.allow_unsafe_root = self.allow_unsafe_root;
         request.users = self.private_users.unwrap_or(self.defaults.users());
         request.ownership = self.private_users_ownership;
-        request.network = self.network;
-        request.network_namespace = self.network_namespace()?;
+        self.network.apply(&mut request)?;
         request.pivot_root.clone_from(&self.pivot_root);
         request.hostname = self.hostname.as_ref().map(ToString::to_string);
         request.uuid.clone_from(&self.uuid);
@@ -264,15 +257,6 @@ impl MachineArgs {
         request.credentials = self.processes.credentials()?;
         request.interactive = isatty(rustix::stdio::stdin()) && isatty(rustix::stdio::stdout());
         Ok(request)
-    }
-
-    fn network_namespace(&self) -> Result<Option<PathBuf>> {
-        let path = self.network_namespace_path.as_deref();
-        let absolute = path.map(std::path::absolute).transpose();
-        absolute.map_err(|error| {
-            let what = "cannot use --network-namespace-path";
-            Error::new(Kind::Usage, what).because(error)
-        })
     }
 
     /// What becomes of changes, if they are not kept.
@@ -378,14 +362,6 @@ fn ownerships() -> impl TypedValueParser<Value = Ownership> {
     PossibleValuesParser::new(Ownership::ALL.map(Ownership::word)).try_map(|word| {
         let found = Ownership::ALL.into_iter().find(|mode| mode.word() == word);
         found.ok_or("no such mode")
-    })
-}
-
-fn networks() -> impl TypedValueParser<Value = Network> {
-    const ALL: [Network; 3] = [Network::Host, Network::Private, Network::Veth];
-    PossibleValuesParser::new(ALL.map(Network::word)).try_map(|word| {
-        let found = ALL.into_iter().find(|network| network.word() == word);
-        found.ok_or("no such network")
     })
 }
 

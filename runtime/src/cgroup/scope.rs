@@ -186,11 +186,30 @@ fn remove_scope(path: &Path, host: &Host, deadline: Instant) -> Result<()> {
         Err(Errno::NOENT | Errno::NODEV) => return Ok(()),
         opened => opened.cannot(what)?,
     };
+    if host.systemd && path.parent().is_some_and(is_slice) {
+        await_removal(&parent, name, deadline);
+    }
     match tree::remove(&parent, name, deadline) {
         Err(Errno::BUSY) => Err(Error::new(Kind::Busy, "its supervisor is alive")).cannot(what)?,
         removed => removed.cannot(what)?,
     }
     sweep_slice(path, host)
+}
+
+/// Gives systemd the first half of the time to remove a scope of its own. It learns that a scope is
+/// empty from a notification of the scope's `cgroup.events`, which the kernel delays by up to 10 ms and
+/// drops if the directory is gone by then: the unit would stay active for ever, and its name taken.
+fn await_removal(slice: &Dir, name: &str, deadline: Instant) {
+    let half = deadline.saturating_duration_since(Instant::now()) / 2;
+    let until = Instant::now() + half;
+    while Instant::now() < until && slice.child(name).is_ok() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn is_slice(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension == "slice")
 }
 
 fn sweep_slice(scope: &Path, host: &Host) -> Result<()> {

@@ -12,7 +12,6 @@ mod explain;
 mod host;
 mod journal;
 mod link_journal;
-mod network;
 mod owners;
 mod printer;
 mod register;

@@ -1,11 +1,11 @@
 //! One run of a machine, from the launch to the end of its first process.
 
 use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Instant;
 
 use super::devices;
-use super::network::Link;
 use super::register;
 use super::scratch::Gathered;
 use super::start::Event;
@@ -14,6 +14,7 @@ use crate::error::{Context, Result};
 use crate::facts::ImageRoot;
 use crate::host_limits::Share;
 use crate::launch::{self, Launched};
+use crate::network::{self, Attached};
 use crate::ownership::IdMap;
 use crate::plan::{Plan, new_id};
 use crate::range::Range;
@@ -25,8 +26,8 @@ use crate::supervise::{self, Config, Outcome, Payload, ReadyWhen, Session, Statu
 /// would wait for it to be empty, and the root, which may be a mount, before the claim that has its
 /// lock.
 pub(super) struct Machine {
-    /// The link of the current run.
-    pub(super) link: Option<Link>,
+    /// The links of the current run.
+    pub(super) links: Attached,
     pub(super) scope: Scope,
     pub(super) root: Rc<ImageRoot>,
     /// What the root is in.
@@ -39,6 +40,8 @@ pub(super) struct Machine {
     /// How the image's mount shows owners.
     pub(super) map: IdMap,
     pub(super) store: Store,
+    /// Where lasting state is.
+    pub(super) lib: PathBuf,
     pub(super) record: Record,
     /// Why the kernel would not have the device list, if so.
     pub(super) unlisted: Option<String>,
@@ -81,7 +84,7 @@ impl Machine {
 
     /// Takes everything away that the machine has on the host.
     pub(super) fn end(mut self, deadline: Instant) -> Result<()> {
-        drop(self.link.take());
+        drop(std::mem::take(&mut self.links));
         let removed = self.scope.remove(deadline);
         if removed.is_ok()
             && let Some(path) = self.record.cgroup.take()
@@ -101,16 +104,12 @@ impl Machine {
         Ok(())
     }
 
-    /// Lets go of the link of a run that has ended, so that the next run has its name.
-    pub(super) fn retire_link(&mut self) -> Result<()> {
-        match self.link.take() {
-            Some(link) => {
-                let item = Item::link(link.owner());
-                drop(link);
-                self.claim.strike(&item)
-            }
-            None => Ok(()),
-        }
+    /// Lets go of the links of a run that has ended, so that the next run has their names.
+    pub(super) fn retire_links(&mut self) -> Result<()> {
+        let links = std::mem::take(&mut self.links);
+        let items = links.items();
+        drop(links);
+        items.iter().try_for_each(|item| self.claim.strike(item))
     }
 
     fn supervise(&mut self, launched: Launched, session: &mut Session) -> Result<Outcome> {
@@ -189,16 +188,17 @@ impl launch::Host for Machine {
 
     fn network(&mut self, netns: BorrowedFd<'_>) -> Result<()> {
         let name = &self.plan.machine;
-        let tag = self.record.incarnation.link_tag(name);
-        // Two machines that look for a free network at once would find the same one.
-        let turn = self.store.turn()?;
-        let link = self.link.insert(Link::plan(name, tag)?);
-        self.claim.note(Item::link(link.owner()))?;
-        link.make(name, netns)
+        let machine = network::Machine {
+            name,
+            incarnation: self.record.incarnation,
+            links: &self.plan.links,
+            store: &self.store,
+            lib: &self.lib,
+        };
+        network::attach(&machine, &mut self.claim, netns, &mut self.links)
             .cannot(|| format!("link machine {name} to the host"))?;
-        drop(turn);
-        self.record.interface = Some(link.owner().name.as_str().to_owned());
-        self.record.addresses = link.addresses();
+        self.record.interface = self.links.interface();
+        self.record.addresses = self.links.addresses().to_vec();
         Ok(())
     }
 

@@ -20,7 +20,8 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::facts::{ImageRoot, Release};
 use crate::host_limits::{Crowd, Share};
 use crate::lock::{ImageLocks, Mode};
-use crate::plan::{self, Console, Network, Plan, Request, Shown};
+use crate::network::Attached;
+use crate::plan::{self, Console, Plan, Request, Shown};
 use crate::range::{PrivateUsers, Range};
 use crate::state::{self, Claim, Identity, Incarnation, Item, Record, Since, Store};
 use crate::supervise::{Cause, ConsoleMode, Hub, Outcome, Session};
@@ -136,7 +137,8 @@ pub fn start(
         range,
         map,
         store,
-        link: None,
+        links: Attached::default(),
+        lib: dirs.lib().to_owned(),
         plan,
         image,
         root,
@@ -173,7 +175,7 @@ fn share(plan: &Plan, store: &Store, tell: &mut dyn FnMut(Event<'_>)) -> Result<
     let machines = store.list()?.iter().filter(|machine| held(machine)).count();
     let crowd = Crowd {
         machines: u64::try_from(machines).unwrap_or(u64::MAX),
-        linked: plan.network == Network::Veth,
+        linked: !plan.links.is_empty(),
     };
     Share::take(crowd, &mut |text| tell(Event::Warning(text)))
 }
@@ -194,7 +196,7 @@ fn to_the_end(
             return Ok(outcome);
         }
         machine.scope.renew_payload(Instant::now() + PATIENCE)?;
-        machine.retire_link()?;
+        machine.retire_links()?;
         machine.begin_anew()?;
     }
 }

@@ -20,7 +20,7 @@ impl Plan {
             ("process", self.process().to_owned()),
             ("users", users(self.users)),
             ("owners", owners(self.ownership).to_owned()),
-            ("network", self.network_words().to_owned()),
+            ("network", self.network_words()),
             ("console", self.console_words().to_owned()),
             ("hostname", self.hostname.clone()),
             ("machine id", random(&self.uuid, self.uuid_is_random)),
@@ -43,6 +43,9 @@ impl Plan {
         ];
         let journal = self.journal.iter();
         lines.extend(journal.map(|journal| ("journal", journal.to_string())));
+        let links = self.links.others.iter();
+        lines.extend(links.map(|link| ("link", link.to_string())));
+        lines.extend(self.links.addressing.explain());
         let namespace = self.network_namespace.iter();
         lines.extend(namespace.map(|path| ("network namespace", path.display().to_string())));
         let pivot = self.pivot_root.iter();
@@ -104,12 +107,13 @@ impl Plan {
         }
     }
 
-    fn network_words(&self) -> &'static str {
-        match self.network {
-            Network::Host => "the host's",
-            Network::Private => "its own, loopback only",
-            Network::Veth => "its own, with host0 linked to the host",
-            Network::Joined => "of a namespace that is there",
+    fn network_words(&self) -> String {
+        match (self.network, &self.links.host0) {
+            (Network::Host, _) => "the host's".into(),
+            (_, Some(uplink)) => format!("its own, with host0 linked to {uplink}"),
+            (Network::Joined, _) => "of a namespace that is there".into(),
+            _ if !self.links.is_empty() => "its own".into(),
+            _ => "its own, loopback only".into(),
         }
     }
 

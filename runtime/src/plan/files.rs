@@ -1,6 +1,7 @@
 //! Files of the image that are made to fit the host: `resolv.conf` and `localtime`.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use super::Network;
@@ -62,7 +63,8 @@ impl Origin {
 /// How the payload's `/etc/resolv.conf` is treated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ResolvConf {
-    /// The host's content, if the network is the host's.
+    /// The host's content, if the network is the host's, or the name servers of a network of its
+    /// own that were asked for.
     #[default]
     Auto,
     /// Left alone.
@@ -163,8 +165,8 @@ fn bad(what: &str, text: &str, hint: &str) -> Error {
 impl fmt::Display for FileChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Fill(content) => write!(f, "the host's, {} bytes", content.len()),
-            Self::Replace(content) => write!(f, "a new one, the host's, {} bytes", content.len()),
+            Self::Fill(content) => write!(f, "written, {} bytes", content.len()),
+            Self::Replace(content) => write!(f, "a new one, {} bytes", content.len()),
             Self::Link(target) => f.write_str(target),
             Self::Delete => f.write_str("removed"),
         }
@@ -190,13 +192,19 @@ pub(super) fn mounts(request: &Request) -> Vec<Mount> {
 pub(super) fn resolv_conf(
     request: &Request,
     host: &HostFacts,
-    network: Network,
+    (network, servers): (Network, &[IpAddr]),
     warnings: &mut Vec<String>,
 ) -> Option<FileChange> {
     let content = || host.resolv_conf.clone();
+    let named = (!servers.is_empty()).then(|| {
+        let lines = servers
+            .iter()
+            .map(|server| format!("nameserver {server}\n"));
+        lines.collect::<String>().into_bytes()
+    });
     match request.resolv_conf {
         ResolvConf::Off | ResolvConf::From(Way::Bind, _) => None,
-        ResolvConf::Auto if network.is_private() => None,
+        ResolvConf::Auto if network.is_private() => named.map(FileChange::Fill),
         ResolvConf::Auto => content().map(FileChange::Fill),
         ResolvConf::Delete => Some(FileChange::Delete),
         ResolvConf::From(way, origin) => {

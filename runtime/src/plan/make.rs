@@ -4,8 +4,8 @@ use super::journal::Journal;
 use super::mounts::{self, Mount};
 use super::request::{Mode, Request, Volatile};
 use super::{
-    Network, Plan, TTY_GID, bound, console, credentials, env, files, identity, limits, pivot,
-    volatile,
+    Links, Network, Plan, TTY_GID, bound, console, credentials, env, files, identity, limits,
+    network, pivot, volatile,
 };
 use crate::caps::{self, Isolation};
 use crate::error::{Error, Kind, Result};
@@ -35,7 +35,7 @@ pub(crate) fn make(
     volatile::check(request)?;
     pivot::check(request)?;
     credentials::check(&request.credentials)?;
-    let network = network(request, boots);
+    let (network, links) = network(request, boots)?;
     let (uuid, uuid_is_random) = uuid(request, host, image)?;
     let (limits, mut warnings) = limits::build(host, &request.tuning.limits);
     if boots && !image.has_os_release {
@@ -50,7 +50,12 @@ pub(crate) fn make(
         );
     }
     let hostname = request.hostname.clone();
-    let resolv_conf = files::resolv_conf(request, host, network, &mut warnings);
+    let resolv_conf = files::resolv_conf(
+        request,
+        host,
+        (network, &links.addressing.dns),
+        &mut warnings,
+    );
     let timezone = files::localtime(request, host, image, &mut warnings);
     let (program, argv) = program(request, image)?;
     let capabilities = caps::bounding_set(
@@ -72,6 +77,7 @@ pub(crate) fn make(
         users: request.users,
         ownership: request.ownership,
         network,
+        links,
         network_namespace: request.network_namespace.clone(),
         pivot_root: request.pivot_root.clone(),
         console: console::of(request)?,
@@ -117,16 +123,14 @@ pub(crate) fn make(
 }
 
 /// Whose network it is.
-fn network(request: &Request, boots: bool) -> Network {
-    if request.network_namespace.is_some() {
-        return Network::Joined;
-    }
+fn network(request: &Request, boots: bool) -> Result<(Network, Links)> {
+    let joined = request.network_namespace.as_ref().map(|_| Network::Joined);
     let usual = if boots {
         Network::Veth
     } else {
         Network::Private
     };
-    request.network.unwrap_or(usual)
+    network::plan(joined.or(request.network), usual, &request.links)
 }
 
 /// Device nodes that bind mounts show, and whether they may be written to: of others nobody has said

@@ -12,6 +12,7 @@ mod limits;
 mod make;
 pub(crate) mod masks;
 pub mod mounts;
+pub mod network;
 mod pivot;
 mod request;
 pub mod tuning;
@@ -32,6 +33,7 @@ pub(crate) use self::journal::{JOURNALS, plan as plan_journal};
 pub use self::journal::{Journal, LinkJournal};
 pub(crate) use self::make::{machine_id, make, new_id, parse_id};
 use self::mounts::Planned;
+pub use self::network::{Links, LinksRequest};
 pub use self::pivot::PivotRoot;
 pub use self::request::{Changes, Mode, Register, Request, Volatile};
 use self::tuning::Tuning;
@@ -105,6 +107,8 @@ pub struct Plan {
     pub ownership: Ownership,
     /// The network of the payload.
     pub network: Network,
+    /// Its links.
+    pub links: Links,
     /// The file that stands for the network namespace, if it is one that is there already.
     pub network_namespace: Option<PathBuf>,
     /// Another root directory in the image.

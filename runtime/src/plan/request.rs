@@ -9,6 +9,7 @@ use super::credentials::Credential;
 use super::files::{ResolvConf, Timezone};
 use super::journal::LinkJournal;
 use super::mounts::Mount;
+use super::network::LinksRequest;
 use super::pivot::PivotRoot;
 use super::tuning::Tuning;
 use crate::caps::CapSet;
@@ -94,6 +95,8 @@ pub struct Request {
     pub ownership: Ownership,
     /// The network; by default its own with a link for a system, without for a command.
     pub network: Option<Network>,
+    /// Its links, and what they get.
+    pub links: LinksRequest,
     /// The file that stands for the network namespace to join, in place of a network.
     pub network_namespace: Option<PathBuf>,
     /// Another root directory in the image.
@@ -168,6 +171,7 @@ impl Request {
             users: PrivateUsers::Pick,
             ownership: Ownership::Auto,
             network: None,
+            links: LinksRequest::default(),
             network_namespace: None,
             pivot_root: None,
             hostname: None,

@@ -30,7 +30,8 @@ pub(super) fn apply(
 ) -> Result<()> {
     let settings = &all.settings;
     start_mode(settings, request).map_err(|text| contradiction(all, "Boot", text))?;
-    network(settings, request, merge).map_err(|text| contradiction(all, "Private", text))?;
+    network(settings, request, (winner, merge))
+        .map_err(|text| contradiction(all, "Private", text))?;
     environment(&settings.environment, request, winner);
     let workdir = settings.working_directory.as_ref();
     set_some(&mut request.workdir, workdir.map(|path| path.0.clone()));
@@ -195,7 +196,11 @@ fn or(words: &[String], else_these: Vec<String>) -> Vec<String> {
 
 /// Whose network it is. As with systemd-nspawn, `VirtualEthernet=no` alone gives the host's, and any
 /// key that asks for a link a private one.
-fn network(settings: &Settings, request: &mut Request, merge: Merge) -> Result<(), &'static str> {
+fn network(
+    settings: &Settings,
+    request: &mut Request,
+    (winner, merge): (Winner, Merge),
+) -> Result<(), &'static str> {
     let links = [
         &settings.virtual_ethernet_extra,
         &settings.interface,
@@ -220,7 +225,8 @@ fn network(settings: &Settings, request: &mut Request, merge: Merge) -> Result<(
         (_, None) => {
             let wants_own = settings.private == Some(true) || asks_for_links;
             // By groups, a link that the options ask for is gone when the file says anything.
-            let replaces = merge == Merge::ByGroup || request.network == Some(Network::Host);
+            let outranks = winner == Winner::File && request.network == Some(Network::Host);
+            let replaces = merge == Merge::ByGroup || outranks;
             (wants_own && replaces).then_some(Network::Private)
         }
     };
@@ -229,6 +235,9 @@ fn network(settings: &Settings, request: &mut Request, merge: Merge) -> Result<(
     } else if chosen.is_some() {
         request.network = chosen;
         request.network_namespace = None;
+    }
+    if request.network != Some(Network::Host) {
+        lists::links(settings, &mut request.links);
     }
     Ok(())
 }

@@ -2,12 +2,13 @@
 
 use super::limits::{Delegated, LimitOf};
 use super::mounts::{Bind, Inaccessible, Overlay, Tmpfs};
-use super::places::{BindUser, Interface, InterfacePair, Port, Zone};
+use super::places::{BindUser, Port};
 use super::values::{InnerPath, MachineId, UserName, Variable};
 use crate::caps::CapSet;
 use crate::name::MachineName;
 use crate::ownership::Ownership;
 use crate::plan::bound::Shell;
+use crate::plan::network::{Bridged, LinkPair, Zone};
 use crate::plan::tuning::{AskedLimit, CpuList, OomScore, Personality};
 use crate::plan::{LinkJournal, PivotRoot, ResolvConf, Timezone, Volatile};
 use crate::range::PrivateUsers;
@@ -62,11 +63,11 @@ pub(super) struct Settings {
     pub(super) private: Option<bool>,
     pub(super) namespace_path: Option<InnerPath>,
     pub(super) virtual_ethernet: Option<bool>,
-    pub(super) virtual_ethernet_extra: Vec<InterfacePair>,
-    pub(super) interface: Vec<InterfacePair>,
-    pub(super) macvlan: Vec<InterfacePair>,
-    pub(super) ipvlan: Vec<InterfacePair>,
-    pub(super) bridge: Option<Interface>,
+    pub(super) virtual_ethernet_extra: Vec<LinkPair>,
+    pub(super) interface: Vec<LinkPair>,
+    pub(super) macvlan: Vec<LinkPair>,
+    pub(super) ipvlan: Vec<LinkPair>,
+    pub(super) bridge: Option<Bridged>,
     pub(super) zone: Option<Zone>,
     pub(super) port: Vec<Port>,
 }

@@ -4,6 +4,7 @@ use super::field::{Form, Item};
 use super::values::{invalid, truth};
 use crate::error::Result;
 use crate::plan::bound::{BoundUsers, Shell};
+use crate::plan::network::{Bridged, LinkPair, Zone};
 use crate::plan::{LinkJournal, ResolvConf, Timezone, Volatile};
 
 /// `BindUser=`: a user of the host.
@@ -27,63 +28,27 @@ impl Form for Shell {
     }
 }
 
-/// Name of a network interface.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Interface(String);
-
-/// Longest interface name in bytes: `IFNAMSIZ` counts the final NUL.
-const LONGEST_INTERFACE: usize = 15;
-
-impl Form for Interface {
+impl Form for Bridged {
     const WHAT: &'static str = "interface";
 
     fn parse(text: &str) -> Result<Self> {
-        let forbidden = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | ':');
-        let rule = if text.len() > LONGEST_INTERFACE {
-            "it is longer than 15 bytes"
-        } else if matches!(text, "" | "." | "..") || text.contains(forbidden) {
-            "it has characters that no interface has in its name"
-        } else {
-            return Ok(Self(text.to_owned()));
-        };
-        Err(invalid("interface", text, rule))
+        text.parse()
     }
 }
 
-/// `HOST[:MACHINE]`, two names of an interface.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct InterfacePair {
-    host: Interface,
-    machine: Option<Interface>,
-}
-
-impl Item for InterfacePair {
+impl Item for LinkPair {
     const WHAT: &'static str = "HOST[:MACHINE] words";
 
     fn parse_line(text: &str) -> Result<Vec<Self>> {
-        let pair = |word: &str| {
-            let (host, machine) = match word.split_once(':') {
-                Some((host, machine)) => (host, Some(Interface::parse(machine)?)),
-                None => (word, None),
-            };
-            let host = Interface::parse(host)?;
-            Ok(Self { host, machine })
-        };
-        text.split_ascii_whitespace().map(pair).collect()
+        text.split_ascii_whitespace().map(str::parse).collect()
     }
 }
-
-/// `Zone=`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Zone(String);
 
 impl Form for Zone {
     const WHAT: &'static str = "name";
 
     fn parse(text: &str) -> Result<Self> {
-        Interface::parse(&format!("vz-{text}"))
-            .map(|_| Self(text.to_owned()))
-            .map_err(|_| invalid("zone", text, "vz-NAME must be a name for an interface"))
+        text.parse()
     }
 }
 
@@ -179,11 +144,8 @@ mod tests {
 
     #[test]
     fn interfaces_and_zones_fit_the_kernel() {
-        assert_eq!(
-            InterfacePair::parse_line("eth0 eth1:host1").unwrap().len(),
-            2
-        );
-        assert!(InterfacePair::parse_line("a/b").is_err());
+        assert_eq!(LinkPair::parse_line("eth0 eth1:host1").unwrap().len(), 2);
+        assert!(LinkPair::parse_line("a/b").is_err());
         assert!(Zone::parse("twelve-bytes").is_ok());
         assert!(Zone::parse("thirteen-byte").is_err());
     }
@@ -199,8 +161,8 @@ mod tests {
     proptest! {
         #[test]
         fn reading_never_panics(text in "\\PC{0,40}|[:/+,a-z\\\\]{0,30}") {
-            let _ = InterfacePair::parse_line(&text);
-            let _ = Zone::parse(&text);
+            let _ = LinkPair::parse_line(&text);
+            let _ = <Zone as Form>::parse(&text);
             let _ = Port::parse_line(&text);
             let _ = Shell::parse(&text);
             let _ = BindUser::parse_line(&text);

@@ -6,8 +6,6 @@ use super::keys::Section::{Exec, Files, Network};
 use super::keys::Trust::{Any, Forbids, Trusted};
 use super::keys::{Key, key};
 
-const LINKS: &str = "nsrun makes one link, between host and machine";
-
 // One row per key: laid out as a table, it can be read as one.
 /// Every key of systemd.nspawn(5), in its order.
 #[rustfmt::skip]
@@ -90,23 +88,17 @@ pub static KEYS: &[Key] = &[
     key(Files,   "PrivateUsersChown",     &["private-users-ownership"],  Trusted, |s| &mut s.private_users_chown).group(Users),
     key(Files,   "BindUser",              &["bind-user"],                Trusted, |s| &mut s.bind_user),
     key(Files,   "BindUserShell",         &["bind-user-shell"],          Trusted, |s| &mut s.bind_user_shell),
-    key(Network, "Private",               &["network"],                  Trusted, |s| &mut s.private).group(Net)
+    key(Network, "Private",               &["network", "private-network", "network-veth"], Trusted, |s| &mut s.private).group(Net)
         .default("yes"),
     key(Network, "NamespacePath",         &["network-namespace-path", "network"], Trusted, |s| &mut s.namespace_path).group(Net),
-    key(Network, "VirtualEthernet",       &["network"],                  Trusted, |s| &mut s.virtual_ethernet).group(Net)
+    key(Network, "VirtualEthernet",       &["network", "network-veth", "private-network"], Trusted, |s| &mut s.virtual_ethernet).group(Net)
         .default("yes; with run no"),
-    key(Network, "VirtualEthernetExtra",  &["network-veth-extra"],       Trusted, |s| &mut s.virtual_ethernet_extra).group(Net)
-        .ignored(LINKS),
-    key(Network, "Interface",             &["network-interface"],        Trusted, |s| &mut s.interface).group(Net)
-        .ignored(LINKS),
-    key(Network, "MACVLAN",               &["network-macvlan"],          Trusted, |s| &mut s.macvlan).group(Net)
-        .ignored(LINKS),
-    key(Network, "IPVLAN",                &["network-ipvlan"],           Trusted, |s| &mut s.ipvlan).group(Net)
-        .ignored(LINKS),
-    key(Network, "Bridge",                &["network-bridge"],           Trusted, |s| &mut s.bridge).group(Net)
-        .ignored(LINKS),
-    key(Network, "Zone",                  &["network-zone"],             Trusted, |s| &mut s.zone).group(Net)
-        .ignored(LINKS),
+    key(Network, "VirtualEthernetExtra",  &["network-veth-extra"],       Trusted, |s| &mut s.virtual_ethernet_extra).group(Net),
+    key(Network, "Interface",             &["network-interface"],        Trusted, |s| &mut s.interface).group(Net),
+    key(Network, "MACVLAN",               &["network-macvlan"],          Trusted, |s| &mut s.macvlan).group(Net),
+    key(Network, "IPVLAN",                &["network-ipvlan"],           Trusted, |s| &mut s.ipvlan).group(Net),
+    key(Network, "Bridge",                &["network-bridge", "network-zone"], Trusted, |s| &mut s.bridge).group(Net),
+    key(Network, "Zone",                  &["network-zone", "network-bridge"], Trusted, |s| &mut s.zone).group(Net),
     key(Network, "Port",                  &["port"],                     Trusted, |s| &mut s.port)
         .ignored("nsrun forwards no ports: use the machine's address or the host's network"),
 ];

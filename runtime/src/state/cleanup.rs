@@ -92,6 +92,8 @@ fn find(name: &MachineName, dir: &Dir, boot_id: &str) -> Result<Left> {
     } else if let Some(path) = record.and_then(|r| r.cgroup.clone()) {
         processes.push(Item::Cgroup { path });
     }
+    // The machine's own ports are out of them by then.
+    others.sort_by_key(|item| matches!(item, Item::Bridge { .. }));
     Ok(Left {
         processes,
         leader,
@@ -105,6 +107,8 @@ fn undo(host: &dyn Host, action: Action<'_>, remover: Remover) -> Result<()> {
         (Action::EndCgroup(path), Remover::Holder) => host.end_own_cgroup(path),
         (Action::EndCgroup(path), Remover::Stranger) => host.end_cgroup(path),
         (Action::RetireLink(owner), _) => host.retire_link(&owner),
+        (Action::RestoreLink(moved), _) => host.restore_link(&moved),
+        (Action::ReleaseBridge(name), _) => host.release_bridge(&name),
         (Action::SweepLockFile(path), _) => sweep(path),
         (Action::RemoveTree(path), _) => remove(path),
     }

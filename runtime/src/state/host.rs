@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::path::Path;
 
-use nsrun_netns::{Net, Owner};
+use nsrun_netns::{IfName, Moved, Net, Owner};
 
 use crate::error::{Error, Kind, Result};
 
@@ -51,6 +51,23 @@ pub trait Host: Debug + Send + Sync {
         retired
             .map(drop)
             .map_err(|e| Error::new(Kind::Failed, e.to_string()))
+    }
+
+    /// Gives a link of the host that a machine had for itself its name again. One that is gone, as
+    /// those are that are not of hardware, is no failure.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    fn restore_link(&self, moved: &Moved) -> Result<()> {
+        crate::network::restore(moved)
+    }
+
+    /// Takes a bridge away that machines share, if no link is in it.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    fn release_bridge(&self, name: &IfName) -> Result<()> {
+        crate::network::release(name)
     }
 
     /// Deletes retired links that have not died, those whose tag begins with that text.

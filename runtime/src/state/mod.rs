@@ -49,4 +49,7 @@ const RESIDUE: &str = "residue";
 const DEAD: &str = ".dead-";
 
 /// What tags of links begin with.
-const TAG: &str = "nsrun:";
+pub(crate) const TAG: &str = "nsrun:";
+
+/// What tags of links begin with that are the host's, and in a machine.
+const LENT_TAG: &str = "nsrun-lent:";

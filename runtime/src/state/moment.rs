@@ -4,11 +4,12 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
+use nsrun_netns::IfName;
 use rustix::rand::{GetRandomFlags, getrandom};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
-use super::TAG;
+use super::{LENT_TAG, TAG};
 use crate::error::{Context, Result};
 use crate::name::MachineName;
 use crate::virtual_file;
@@ -34,6 +35,13 @@ impl Incarnation {
     #[must_use]
     pub fn link_tag(self, name: &MachineName) -> String {
         format!("{TAG}{name}:{self}")
+    }
+
+    /// The text by which a link of the host is recognised that this start of the machine has for
+    /// itself.
+    #[must_use]
+    pub fn lent_tag(self, name: &MachineName, link: &IfName) -> String {
+        format!("{LENT_TAG}{name}:{self}:{link}")
     }
 }
 
@@ -141,6 +149,12 @@ mod tests {
         let tag = Incarnation::new().unwrap().link_tag(&name);
         assert!(tag.starts_with("nsrun:xxx"), "{tag}");
         assert!(tag.len() < 256);
+        let link = "x".repeat(15).parse().unwrap();
+        let tag = Incarnation::new().unwrap().lent_tag(&name, &link);
+        assert!(
+            tag.starts_with("nsrun-lent:xxx") && tag.len() < 256,
+            "{tag}"
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use nsrun_netns::Owner;
+use nsrun_netns::{IfName, Moved, Owner};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Incarnation;
@@ -34,6 +34,21 @@ pub enum Item {
         /// The text of its alias: `nsrun:`, the machine's name, and more after a colon.
         tag: String,
     },
+    /// A link of the host that the machine has for itself.
+    Lent {
+        /// Its name.
+        name: String,
+        /// The text of its alias until it is back: `nsrun-lent:`, the machine's name, and more
+        /// after a colon.
+        tag: String,
+        /// The text of its alias before.
+        alias: String,
+    },
+    /// A bridge that machines share: `vz-` or `nsrun-vlan`, and more.
+    Bridge {
+        /// Its name.
+        name: String,
+    },
     /// A lock file beside an image (`.#NAME.lck`) or in `/run/systemd/nspawn/locks` or
     /// `/run/systemd/nspawn-uid`. The lock ends with its holder, the file would stay.
     LockFile {
@@ -62,6 +77,26 @@ impl Item {
             name: owner.name.to_string(),
             mac: owner.mac.to_string(),
             tag: owner.tag.clone(),
+        }
+    }
+}
+
+impl Item {
+    /// The item for a link of the host that a machine has for itself.
+    #[must_use]
+    pub fn lent(moved: &Moved) -> Self {
+        Self::Lent {
+            name: moved.name.to_string(),
+            tag: moved.tag.clone(),
+            alias: moved.alias.clone(),
+        }
+    }
+
+    /// The item for a bridge that machines share.
+    #[must_use]
+    pub fn bridge(name: &IfName) -> Self {
+        Self::Bridge {
+            name: name.to_string(),
         }
     }
 }
@@ -135,6 +170,8 @@ fn is_object(line: &[u8]) -> bool {
 pub(super) enum Action<'a> {
     EndCgroup(&'a Path),
     RetireLink(Owner),
+    RestoreLink(Moved),
+    ReleaseBridge(IfName),
     SweepLockFile(&'a Path),
     RemoveTree(&'a Path),
 }
@@ -149,20 +186,48 @@ pub(super) fn action<'a>(item: &'a Item, name: &MachineName) -> Result<Action<'a
             mac,
             tag,
         } => {
-            if !tag.starts_with(&format!("{}{name}:", super::TAG)) {
-                return Err(format!(
-                    "the tag '{}' is not this machine's",
-                    tag.escape_debug()
-                ));
-            }
+            owned(tag, super::TAG, name)?;
             Ok(Action::RetireLink(Owner {
                 name: link.parse().map_err(|e| format!("{e}"))?,
                 mac: mac.parse().map_err(|e| format!("{e}"))?,
                 tag: tag.clone(),
             }))
         }
+        Item::Lent {
+            name: link,
+            tag,
+            alias,
+        } => {
+            owned(tag, super::LENT_TAG, name)?;
+            Ok(Action::RestoreLink(Moved {
+                name: link.parse().map_err(|e| format!("{e}"))?,
+                tag: tag.clone(),
+                alias: alias.clone(),
+            }))
+        }
+        Item::Bridge { name } => bridge(name).map(Action::ReleaseBridge),
         Item::LockFile { path } => lock_file(path).map(Action::SweepLockFile),
         Item::Scratch { path } => scratch(path, name).map(Action::RemoveTree),
+    }
+}
+
+/// Whether the tag is one of this machine's.
+fn owned(tag: &str, prefix: &str, name: &MachineName) -> Result<(), String> {
+    if tag.starts_with(&format!("{prefix}{name}:")) {
+        return Ok(());
+    }
+    let tag = tag.escape_debug();
+    Err(format!("the tag '{tag}' is not this machine's"))
+}
+
+fn bridge(name: &str) -> Result<IfName, String> {
+    let shared = name.starts_with("vz-") || name.starts_with("nsrun-vlan");
+    match name.parse() {
+        Ok(name) if shared => Ok(name),
+        _ => Err(format!(
+            "'{}' is no bridge that machines share",
+            name.escape_debug()
+        )),
     }
 }
 

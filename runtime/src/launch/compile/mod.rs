@@ -68,7 +68,7 @@ fn enter(b: &mut Builder, plan: &Plan, shifted: bool, mount_point: &Path) -> Res
         slots.push(Slot::FullSys);
     }
     // Meanwhile the parent prepares what the next step waits for.
-    let network = plan.network == Network::Private;
+    let network = plan.network == Network::Private && plan.links.is_empty();
     b.must(Op::UnshareOwn { network });
     b.must(Op::Receive { slots });
     b.must(Op::CutPropagation);
@@ -176,7 +176,7 @@ fn parent(plan: &Plan, range: Option<Range>, map: IdMap) -> Result<Vec<ParentOp>
     }));
     ops.extend(plan.tuning.oom_score.map(ParentOp::OomScore));
     ops.extend(plan.tuning.cpus.clone().map(ParentOp::Processors));
-    if plan.network == Network::Veth {
+    if !plan.links.is_empty() {
         ops.push(ParentOp::Network);
     }
     ops.extend([
@@ -195,7 +195,7 @@ fn namespaces(plan: &Plan, shifted: bool) -> u64 {
         wanted |= flags::NEWUSER;
     }
     // The parent links it to the host, and must not find the host's own there.
-    if plan.network == Network::Veth {
+    if !plan.links.is_empty() {
         wanted |= flags::NEWNET;
     }
     wanted

@@ -2,6 +2,7 @@
 
 use super::Winner;
 use crate::error::{Kind, Result};
+use crate::plan::LinksRequest;
 use crate::plan::bound::BoundUsers;
 use crate::plan::mounts::{Mount, arrange};
 use crate::plan::tuning::AskedLimit;
@@ -40,6 +41,20 @@ pub(super) fn bound_users(settings: &Settings, bound: &mut BoundUsers, winner: W
     combine(&mut bound.names, of_file.collect(), winner, |a, b| a == b);
     if settings.bind_user_shell.is_some() {
         bound.shell.clone_from(&settings.bind_user_shell);
+    }
+}
+
+/// Links of both are made; of bridge and zone there is one, the file's if it names one.
+pub(super) fn links(settings: &Settings, options: &mut LinksRequest) {
+    options.interfaces.extend_from_slice(&settings.interface);
+    options.macvlans.extend_from_slice(&settings.macvlan);
+    options.ipvlans.extend_from_slice(&settings.ipvlan);
+    options
+        .extra
+        .extend_from_slice(&settings.virtual_ethernet_extra);
+    if settings.bridge.is_some() || settings.zone.is_some() {
+        options.bridge.clone_from(&settings.bridge);
+        options.zone.clone_from(&settings.zone);
     }
 }
 

@@ -105,6 +105,12 @@ const SAMPLES: &[(&str, &str)] = &[
     ("BindUserShell", "/bin/sh"),
     ("Private", "no"),
     ("VirtualEthernet", "no"),
+    ("VirtualEthernetExtra", "a:b"),
+    ("Interface", "eth0"),
+    ("MACVLAN", "eth0"),
+    ("IPVLAN", "eth0"),
+    ("Bridge", "br0"),
+    ("Zone", "lan"),
 ];
 
 #[test]
@@ -181,6 +187,36 @@ fn by_groups_a_private_network_takes_the_link_away() {
         network_of("Private=yes", base, Merge::ByGroup),
         Some(Private)
     );
+}
+
+#[test]
+fn links_of_files_and_options_add_up_and_bridge_and_zone_are_one() {
+    let mut base = boot();
+    base.links.macvlans = vec!["eth0".parse().unwrap()];
+    base.links.zone = Some("lan".parse().unwrap());
+    let text = "[Network]\nMACVLAN=eth1 eth2:b\nBridge=br0\n";
+    let links = applied(text, base.clone(), Use::Override).links;
+    let hosts: Vec<String> = links
+        .macvlans
+        .iter()
+        .map(|pair| pair.host.to_string())
+        .collect();
+    assert_eq!(hosts, ["eth0", "eth1", "eth2"]);
+    assert!(links.bridge.is_some() && links.zone.is_none());
+
+    let said = ["network-zone".to_owned()];
+    let mut all = read(text);
+    let mut request = base.clone();
+    Choice::default()
+        .apply(&mut all, &said, &mut request)
+        .unwrap();
+    assert!(request.links.bridge.is_none() && request.links.zone.is_some());
+
+    base.network = Some(Network::Host);
+    let said = ["network".to_owned()];
+    let mut all = read("[Network]\nVirtualEthernetExtra=a\n");
+    Choice::default().apply(&mut all, &said, &mut base).unwrap();
+    assert!(base.links.extra.is_empty(), "the option says the host's");
 }
 
 #[test]

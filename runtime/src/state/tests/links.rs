@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::thread;
 
 use nix::sched::{CloneFlags, unshare};
-use nsrun_netns::{Addresses, MacAddr, Net, VethPlan};
+use nsrun_netns::{MacAddr, Net, Setup, VethPlan};
 
 use super::*;
 
@@ -52,7 +52,9 @@ fn a_dead_machines_link_frees_its_name_and_is_deleted_by_a_sweep() {
             altname: None,
             peer: "host0".parse().unwrap(),
             peer_mac: MacAddr::from([2, 0, 0, 0, 0, 2]),
-            addresses: Addresses::first_two("192.168.7.16/28".parse().unwrap()),
+            bridge: None,
+            addresses: vec!["192.168.7.17/28".parse().unwrap()],
+            inside: Setup::default(),
         };
         let net = Net::new().unwrap();
         net.create_veth(target.as_fd(), &plan).unwrap();

@@ -1,0 +1,275 @@
+//! The host's packet filter: one table `nsrun` for IP and one for bridges, in which every
+//! owner has elements of sets. The tables come with the first owner and go with the last;
+//! nothing outside them is touched. Spoken over netlink, so that no program is needed.
+
+mod element;
+mod layout;
+mod rule;
+mod rules;
+mod set;
+mod socket;
+mod wire;
+
+use nix::errno::Errno;
+
+pub use rules::{Guard, InvalidTag, LinkRules, Port, Protocol, Rules, Tag};
+
+use crate::error::{Error, Result};
+use element::Owned;
+use rules::{Element, elements, ports};
+use set::Set;
+use socket::{Refusal, Socket};
+use wire::{Family, Messages};
+
+/// How often a change is tried again that others' changes have overtaken.
+const ATTEMPTS: u32 = 8;
+
+/// The tables of one network namespace.
+#[derive(Debug)]
+pub struct Table(Socket);
+
+impl Table {
+    /// The tables of the calling thread's namespace, there or not.
+    ///
+    /// # Errors
+    /// If no socket can be opened.
+    pub fn open() -> Result<Self> {
+        Socket::open().map(Self)
+    }
+
+    /// Adds all of those rules in one transaction, and the tables if they are not there.
+    ///
+    /// # Errors
+    /// If a port is published already, or the kernel lacks what is needed. Then nothing
+    /// was added.
+    pub fn install(&self, rules: &[Rules]) -> Result<()> {
+        let wanted: Vec<(&Tag, Element)> = rules
+            .iter()
+            .flat_map(|rules| elements(rules).into_iter().map(|e| (&rules.tag, e)))
+            .collect();
+        self.add(&wanted)
+    }
+
+    /// Publishes further ports of an owner who is there.
+    ///
+    /// # Errors
+    /// If one of them is published already. Then none was added.
+    pub fn add_ports(&self, tag: &Tag, added: &[Port]) -> Result<()> {
+        let wanted: Vec<(&Tag, Element)> = ports(added).map(|e| (tag, e)).collect();
+        self.add(&wanted)
+    }
+
+    /// Closes published ports, those of them that are open.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn remove_ports(&self, removed: &[Port]) -> Result<()> {
+        self.delete(ports(removed).collect())
+    }
+
+    /// Removes what [`install`](Self::install) added for those rules, and the tables
+    /// with the last owner. What is gone already is no failure.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn remove(&self, rules: &[Rules]) -> Result<()> {
+        self.delete(rules.iter().flat_map(elements).collect())?;
+        self.remove_unowned()
+    }
+
+    /// Removes everything whose tag begins with `prefix` and is not in `live`; returns
+    /// the tags of what was removed.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn sweep(&self, prefix: &str, live: &[Tag]) -> Result<Vec<String>> {
+        let dead = |tag: &str| tag.starts_with(prefix) && !live.iter().any(|t| t.as_str() == tag);
+        let mut tags: Vec<String> = self.owners()?;
+        tags.retain(|tag| dead(tag));
+        if tags.is_empty() {
+            return Ok(tags);
+        }
+        let mut found = Vec::new();
+        for set in Set::ALL {
+            found.extend(
+                self.owned(set)?
+                    .into_iter()
+                    .filter(|owned| dead(&owned.tag)),
+            );
+        }
+        self.delete(found.into_iter().map(|owned| owned.element).collect())?;
+        self.remove_unowned()?;
+        Ok(tags)
+    }
+
+    /// The tags of all owners.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn owners(&self) -> Result<Vec<String>> {
+        let owners = self.owned(Set::Owners)?;
+        Ok(owners.into_iter().map(|owned| owned.tag).collect())
+    }
+
+    fn add(&self, wanted: &[(&Tag, Element)]) -> Result<()> {
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let mut absent: Vec<Family> = Vec::new();
+        for _ in 0..ATTEMPTS {
+            let Err(refusal) = self.try_add(&absent, wanted) else {
+                return Ok(());
+            };
+            match refusal.first() {
+                // Made by another meanwhile, and maybe gone again.
+                Some((None, Errno::EEXIST)) => absent.clear(),
+                Some((Some(_), Errno::ENOENT)) => absent = refusal.families(),
+                // An element that is there with other data: the one number in older
+                // kernels, the other in newer ones.
+                Some((Some(element), Errno::EBUSY | Errno::EEXIST)) => {
+                    return Err(self.taken(element));
+                }
+                _ => return Err(refusal.into_error("add rules to nftables' table nsrun")),
+            }
+        }
+        Err(Error::other(
+            "add rules to nftables' table nsrun",
+            "it is not as this release makes it, or others keep changing it",
+        ))
+    }
+
+    /// One transaction: the tables of the families `absent`, then the elements.
+    fn try_add<'a>(
+        &self,
+        absent: &[Family],
+        wanted: &'a [(&Tag, Element)],
+    ) -> std::result::Result<(), Refused<'a>> {
+        let mut batch = Messages::begin(None);
+        for family in absent {
+            layout::create(&mut batch, *family);
+        }
+        let sent =
+            |(tag, element): &'a (&Tag, Element)| (element::add(&mut batch, element, tag), element);
+        let sent: Vec<(u32, &Element)> = wanted.iter().map(sent).collect();
+        self.0
+            .commit(batch)
+            .map_err(|refusal| Refused { refusal, sent })
+    }
+
+    /// Removes the elements, without those that are not there.
+    fn delete(&self, mut elements: Vec<Element>) -> Result<()> {
+        while !elements.is_empty() {
+            let mut batch = Messages::begin(None);
+            let sent = |element| (element::delete(&mut batch, element), element);
+            let sent: Vec<(u32, &Element)> = elements.iter().map(sent).collect();
+            let Err(refusal) = self.0.commit(batch) else {
+                return Ok(());
+            };
+            let refused = Refused { refusal, sent };
+            let Some((Some(_), Errno::ENOENT)) = refused.first() else {
+                return Err(refused.into_error("remove rules from nftables' table nsrun"));
+            };
+            let present = refused.without(Errno::ENOENT);
+            elements = present.into_iter().cloned().collect();
+        }
+        Ok(())
+    }
+
+    /// Removes the tables if nobody has anything in them. The generation makes sure that
+    /// nobody adds anything between the look and the deed.
+    fn remove_unowned(&self) -> Result<()> {
+        let action = "remove nftables' table nsrun";
+        let mut families = vec![Family::Inet, Family::Bridge];
+        for _ in 0..ATTEMPTS {
+            let generation = self.0.generation().map_err(|e| Error::io(action, &e))?;
+            if !self.owners()?.is_empty() {
+                return Ok(());
+            }
+            let mut batch = Messages::begin(Some(generation));
+            let delete = |family| (layout::delete(&mut batch, family), family);
+            let sent: Vec<(u32, Family)> = families.iter().copied().map(delete).collect();
+            let Err(refusal) = self.0.commit(batch) else {
+                return Ok(());
+            };
+            match refusal.first() {
+                Some((_, Errno::ERESTART)) => {}
+                Some((number, Errno::ENOENT)) => {
+                    let there = sent.iter().filter(|(sent, _)| *sent != number);
+                    families = there.map(|(_, family)| *family).collect();
+                }
+                _ => return Err(refusal.into_error(action)),
+            }
+            if families.is_empty() {
+                return Ok(());
+            }
+        }
+        // Whoever changes the rules so often is an owner, or the next sweep finds none.
+        Ok(())
+    }
+
+    fn owned(&self, set: Set) -> Result<Vec<Owned>> {
+        element::list(&self.0, set).map_err(|e| {
+            let name = set.name();
+            Error::io(format!("list {name} of nftables' table nsrun"), &e)
+        })
+    }
+
+    /// Tells who has the port that the element is.
+    fn taken(&self, wanted: &Element) -> Error {
+        let mut there = self.owned(wanted.set).unwrap_or_default().into_iter();
+        let owner = there.find(|owned| owned.element.key == wanted.key);
+        let cause = match owner {
+            Some(owned) => format!("it is published by {} already", owned.tag),
+            None => "it is published already".to_owned(),
+        };
+        let what = match wanted.port {
+            Some(port) => port.to_string(),
+            None => wanted.set.name().to_owned(),
+        };
+        Error::other(format!("publish {what}"), cause)
+    }
+}
+
+/// A refused transaction, with the messages that were about elements.
+struct Refused<'a> {
+    refusal: Refusal,
+    sent: Vec<(u32, &'a Element)>,
+}
+
+impl<'a> Refused<'a> {
+    /// What was refused first, if it was an element, and why.
+    fn first(&self) -> Option<(Option<&'a Element>, Errno)> {
+        let (number, errno) = self.refusal.first()?;
+        Some((self.element(number), errno))
+    }
+
+    fn element(&self, number: u32) -> Option<&'a Element> {
+        let index = self.sent.binary_search_by_key(&number, |(n, _)| *n).ok()?;
+        self.sent.get(index).map(|(_, element)| *element)
+    }
+
+    /// The families of the elements that were refused.
+    fn families(&self) -> Vec<Family> {
+        let refused = self.refusal.messages().iter();
+        let refused: Vec<Family> = refused
+            .filter_map(|(number, _)| Some(self.element(*number)?.set.family()))
+            .collect();
+        let families = [Family::Inet, Family::Bridge].into_iter();
+        families.filter(|family| refused.contains(family)).collect()
+    }
+
+    /// The elements that were not refused for that reason.
+    fn without(&self, reason: Errno) -> Vec<&'a Element> {
+        let refused = |number: u32| {
+            let messages = self.refusal.messages();
+            let found = messages.binary_search_by_key(&number, |(n, _)| *n);
+            found.is_ok_and(|index| messages[index].1 == reason)
+        };
+        let kept = self.sent.iter().filter(|(number, _)| !refused(*number));
+        kept.map(|(_, element)| *element).collect()
+    }
+
+    fn into_error(self, action: &str) -> Error {
+        self.refusal.into_error(action)
+    }
+}

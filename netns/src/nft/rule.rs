@@ -1,0 +1,407 @@
+//! Rules as values: what a packet is asked, in order, and what becomes of it.
+
+use super::set::Set;
+use super::wire::{Family, Writer};
+
+pub(super) const NF_DROP: i32 = 0;
+pub(super) const NF_ACCEPT: i32 = 1;
+const NFT_JUMP: i32 = -3;
+pub(super) const NFT_RETURN: i32 = -5;
+
+/// Bits of `ct state`.
+pub(super) const ESTABLISHED: u32 = 1 << 1;
+pub(super) const RELATED: u32 = 1 << 2;
+/// The bit of `ct status` for a connection whose destination was rewritten.
+pub(super) const DNAT: u32 = 1 << 5;
+
+pub(super) const UDP: u8 = 17;
+pub(super) const ICMPV6: u8 = 58;
+
+/// Ethernet types of what a bridge carries.
+pub(super) const ETHER_ARP: u16 = 0x0806;
+pub(super) const ETHER_IPV4: u16 = 0x0800;
+pub(super) const ETHER_IPV6: u16 = 0x86dd;
+
+/// Where in a packet something is: header, offset and length in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Field {
+    base: u32,
+    offset: u32,
+    length: u32,
+}
+
+impl Field {
+    const LINK: u32 = 0;
+    const NETWORK: u32 = 1;
+    const TRANSPORT: u32 = 2;
+
+    pub(super) const ETHER_SOURCE: Self = Self::at(Self::LINK, 6, 6);
+    pub(super) const IPV4_SOURCE: Self = Self::network(12, 4);
+    pub(super) const IPV4_DESTINATION: Self = Self::network(16, 4);
+    pub(super) const IPV6_SOURCE: Self = Self::network(8, 16);
+    pub(super) const IPV6_DESTINATION: Self = Self::network(24, 16);
+    /// Ports of TCP and UDP alike.
+    pub(super) const SOURCE_PORT: Self = Self::transport(0, 2);
+    pub(super) const PORT: Self = Self::transport(2, 2);
+    pub(super) const ICMP_TYPE: Self = Self::transport(0, 1);
+
+    pub(super) const fn network(offset: u32, length: u32) -> Self {
+        Self::at(Self::NETWORK, offset, length)
+    }
+
+    pub(super) const fn transport(offset: u32, length: u32) -> Self {
+        Self::at(Self::TRANSPORT, offset, length)
+    }
+
+    const fn at(base: u32, offset: u32, length: u32) -> Self {
+        Self {
+            base,
+            offset,
+            length,
+        }
+    }
+
+    /// Its first bytes: as many as the prefix of a network takes.
+    pub(super) const fn first(self, length: u32) -> Self {
+        Self { length, ..self }
+    }
+}
+
+/// One step of a rule. Registers are numbered from 0, four bytes each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Step {
+    Meta {
+        key: u32,
+        to: u32,
+    },
+    Payload {
+        field: Field,
+        to: u32,
+    },
+    Conntrack {
+        key: u32,
+    },
+    Mask(u32),
+    Compare {
+        equal: bool,
+        with: Vec<u8>,
+    },
+    Lookup {
+        set: Set,
+        member: bool,
+        map: bool,
+    },
+    Fib {
+        result: u32,
+        flags: u32,
+    },
+    Dnat(Family),
+    Masquerade,
+    Verdict {
+        code: i32,
+        chain: Option<&'static str>,
+    },
+}
+
+/// A rule of one chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Rule {
+    pub(super) chain: &'static str,
+    steps: Vec<Step>,
+}
+
+/// What is known of a packet beside its contents.
+const META_PROTOCOL: u32 = 1;
+const META_INPUT_NAME: u32 = 6;
+const META_OUTPUT_NAME: u32 = 7;
+const META_FAMILY: u32 = 15;
+const META_TRANSPORT: u32 = 16;
+
+/// A name of a link fills four registers.
+const IFNAME_REGISTERS: u32 = 4;
+
+impl Rule {
+    pub(super) fn of(chain: &'static str) -> Self {
+        Self {
+            chain,
+            steps: Vec::new(),
+        }
+    }
+
+    pub(super) fn input_in(self, set: Set) -> Self {
+        self.meta(META_INPUT_NAME, 0).lookup(set, true)
+    }
+
+    pub(super) fn input_not_in(self, set: Set) -> Self {
+        self.meta(META_INPUT_NAME, 0).lookup(set, false)
+    }
+
+    pub(super) fn output_in(self, set: Set) -> Self {
+        self.meta(META_OUTPUT_NAME, 0).lookup(set, true)
+    }
+
+    pub(super) fn output_not_in(self, set: Set) -> Self {
+        self.meta(META_OUTPUT_NAME, 0).lookup(set, false)
+    }
+
+    /// The links of arrival and departure are a pair of that set.
+    pub(super) fn links_in(self, set: Set) -> Self {
+        self.meta(META_INPUT_NAME, 0)
+            .meta(META_OUTPUT_NAME, IFNAME_REGISTERS)
+            .lookup(set, true)
+    }
+
+    /// The link of arrival together with that field is (not) in the set.
+    pub(super) fn input_with(self, field: Field, set: Set, member: bool) -> Self {
+        self.meta(META_INPUT_NAME, 0)
+            .payload(field, IFNAME_REGISTERS)
+            .lookup(set, member)
+    }
+
+    pub(super) fn field_in(self, field: Field, set: Set) -> Self {
+        self.payload(field, 0).lookup(set, true)
+    }
+
+    pub(super) fn field(self, field: Field, equal: bool, value: &[u8]) -> Self {
+        self.payload(field, 0).compare(equal, value)
+    }
+
+    pub(super) fn family(self, family: Family) -> Self {
+        self.meta(META_FAMILY, 0).compare(true, &[family as u8])
+    }
+
+    pub(super) fn ether_type(self, kind: u16) -> Self {
+        self.meta(META_PROTOCOL, 0)
+            .compare(true, &kind.to_be_bytes())
+    }
+
+    pub(super) fn transport(self, protocol: u8) -> Self {
+        self.meta(META_TRANSPORT, 0).compare(true, &[protocol])
+    }
+
+    pub(super) fn state(self, any_of: u32) -> Self {
+        const NFT_CT_STATE: u32 = 0;
+        self.conntrack(NFT_CT_STATE, any_of)
+    }
+
+    pub(super) fn status(self, any_of: u32) -> Self {
+        const NFT_CT_STATUS: u32 = 2;
+        self.conntrack(NFT_CT_STATUS, any_of)
+    }
+
+    /// The destination is an address of this host.
+    pub(super) fn destined_here(self) -> Self {
+        const NFT_FIB_RESULT_ADDRTYPE: u32 = 3;
+        const NFTA_FIB_F_DADDR: u32 = 1 << 1;
+        const RTN_LOCAL: u32 = 2;
+        self.step(Step::Fib {
+            result: NFT_FIB_RESULT_ADDRTYPE,
+            flags: NFTA_FIB_F_DADDR,
+        })
+        .compare(true, &RTN_LOCAL.to_ne_bytes())
+    }
+
+    /// No route leads to the packet's source by the link that it came from.
+    pub(super) fn arriving_astray(self) -> Self {
+        const NFT_FIB_RESULT_OIF: u32 = 1;
+        const NFTA_FIB_F_SADDR: u32 = 1 << 0;
+        const NFTA_FIB_F_IIF: u32 = 1 << 3;
+        const NFTA_FIB_F_PRESENT: u32 = 1 << 5;
+        self.step(Step::Fib {
+            result: NFT_FIB_RESULT_OIF,
+            flags: NFTA_FIB_F_SADDR | NFTA_FIB_F_IIF | NFTA_FIB_F_PRESENT,
+        })
+        .compare(true, &[0])
+    }
+
+    /// Rewrites the destination to what the map has for protocol and port, or, with a
+    /// field, for that, protocol and port; ends here if it has nothing.
+    pub(super) fn dnat(self, family: Family, address: Option<Field>, map: Set) -> Self {
+        let (rule, next) = match address {
+            Some(field) => (self.payload(field, 0), field.length / 4),
+            None => (self, 0),
+        };
+        rule.meta(META_TRANSPORT, next)
+            .payload(Field::PORT, next + 1)
+            .step(Step::Lookup {
+                set: map,
+                member: true,
+                map: true,
+            })
+            .step(Step::Dnat(family))
+    }
+
+    pub(super) fn masquerade(self) -> Self {
+        self.step(Step::Masquerade)
+    }
+
+    pub(super) fn accept(self) -> Self {
+        self.verdict(NF_ACCEPT)
+    }
+
+    pub(super) fn drop(self) -> Self {
+        self.verdict(NF_DROP)
+    }
+
+    /// Goes on behind the jump that led here.
+    pub(super) fn leave(self) -> Self {
+        self.verdict(NFT_RETURN)
+    }
+
+    pub(super) fn jump(self, chain: &'static str) -> Self {
+        self.step(Step::Verdict {
+            code: NFT_JUMP,
+            chain: Some(chain),
+        })
+    }
+
+    fn verdict(self, code: i32) -> Self {
+        self.step(Step::Verdict { code, chain: None })
+    }
+
+    fn meta(self, key: u32, to: u32) -> Self {
+        self.step(Step::Meta { key, to })
+    }
+
+    fn payload(self, field: Field, to: u32) -> Self {
+        self.step(Step::Payload { field, to })
+    }
+
+    fn compare(self, equal: bool, with: &[u8]) -> Self {
+        self.step(Step::Compare {
+            equal,
+            with: with.to_vec(),
+        })
+    }
+
+    fn conntrack(self, key: u32, any_of: u32) -> Self {
+        self.step(Step::Conntrack { key })
+            .step(Step::Mask(any_of))
+            .compare(false, &[0; 4])
+    }
+
+    fn lookup(self, set: Set, member: bool) -> Self {
+        self.step(Step::Lookup {
+            set,
+            member,
+            map: false,
+        })
+    }
+
+    fn step(mut self, step: Step) -> Self {
+        self.steps.push(step);
+        self
+    }
+
+    /// Writes the rule as the body of its message.
+    pub(super) fn write(&self, table: &str, out: &mut Writer<'_>) {
+        const NFTA_RULE_TABLE: u16 = 1;
+        const NFTA_RULE_CHAIN: u16 = 2;
+        const NFTA_RULE_EXPRESSIONS: u16 = 4;
+        out.text(NFTA_RULE_TABLE, table);
+        out.text(NFTA_RULE_CHAIN, self.chain);
+        out.nest(NFTA_RULE_EXPRESSIONS, |list| {
+            for step in &self.steps {
+                step.write(list);
+            }
+        });
+    }
+}
+
+impl Step {
+    fn write(&self, list: &mut Writer<'_>) {
+        match self {
+            Self::Meta { key, to } => expression(list, "meta", |e| {
+                e.number(1, register(*to));
+                e.number(2, *key);
+            }),
+            Self::Payload { field, to } => expression(list, "payload", |e| {
+                e.number(1, register(*to));
+                e.number(2, field.base);
+                e.number(3, field.offset);
+                e.number(4, field.length);
+            }),
+            Self::Conntrack { key } => expression(list, "ct", |e| {
+                e.number(1, register(0));
+                e.number(2, *key);
+            }),
+            Self::Mask(mask) => expression(list, "bitwise", |e| {
+                e.number(1, register(0));
+                e.number(2, register(0));
+                e.number(3, 4);
+                value(e, 4, &mask.to_ne_bytes());
+                value(e, 5, &[0; 4]);
+            }),
+            Self::Compare { equal, with } => expression(list, "cmp", |e| {
+                e.number(1, register(0));
+                e.number(2, u32::from(!equal));
+                value(e, 3, with);
+            }),
+            Self::Lookup { set, member, map } => expression(list, "lookup", |e| {
+                e.text(1, set.name());
+                e.number(2, register(0));
+                if *map {
+                    e.number(3, register(0));
+                }
+                e.number(5, u32::from(!member));
+            }),
+            Self::Fib { result, flags } => expression(list, "fib", |e| {
+                e.number(1, register(0));
+                e.number(2, *result);
+                e.number(3, *flags);
+            }),
+            Self::Dnat(family) => write_dnat(list, *family),
+            Self::Masquerade => expression(list, "masq", |_| {}),
+            Self::Verdict { code, chain } => write_verdict(list, *code, *chain),
+        }
+    }
+}
+
+/// To the address in the first registers and the port behind it.
+fn write_dnat(list: &mut Writer<'_>, family: Family) {
+    const NF_NAT_DNAT: u32 = 1;
+    let port = if family == Family::Ipv6 { 4 } else { 1 };
+    expression(list, "nat", |e| {
+        e.number(1, NF_NAT_DNAT);
+        e.number(2, u32::from(family as u8));
+        e.number(3, register(0));
+        e.number(5, register(port));
+    });
+}
+
+fn write_verdict(list: &mut Writer<'_>, code: i32, chain: Option<&str>) {
+    const NFT_REG_VERDICT: u32 = 0;
+    const NFTA_DATA_VERDICT: u16 = 2;
+    expression(list, "immediate", |e| {
+        e.number(1, NFT_REG_VERDICT);
+        e.nest(2, |data| {
+            data.nest(NFTA_DATA_VERDICT, |verdict| {
+                verdict.bytes(1, &code.to_be_bytes());
+                if let Some(chain) = chain {
+                    verdict.text(2, chain);
+                }
+            });
+        });
+    });
+}
+
+fn expression(list: &mut Writer<'_>, name: &str, fill: impl FnOnce(&mut Writer<'_>)) {
+    const NFTA_LIST_ELEM: u16 = 1;
+    const NFTA_EXPR_NAME: u16 = 1;
+    const NFTA_EXPR_DATA: u16 = 2;
+    list.nest(NFTA_LIST_ELEM, |element| {
+        element.text(NFTA_EXPR_NAME, name);
+        element.nest(NFTA_EXPR_DATA, fill);
+    });
+}
+
+/// A value that is compared, looked up or stored.
+pub(super) fn value(out: &mut Writer<'_>, kind: u16, bytes: &[u8]) {
+    const NFTA_DATA_VALUE: u16 = 1;
+    out.nest(kind, |data| data.bytes(NFTA_DATA_VALUE, bytes));
+}
+
+fn register(index: u32) -> u32 {
+    const NFT_REG32_00: u32 = 8;
+    NFT_REG32_00 + index
+}
