@@ -50,7 +50,10 @@ impl World {
     }
 
     pub fn with(host: Namespace, servers: Servers) -> Self {
-        let inside = Namespace::new();
+        Self::between(host, Namespace::new(), servers)
+    }
+
+    pub fn between(host: Namespace, inside: Namespace, servers: Servers) -> Self {
         inside.add_address(&ADDRESS.to_string());
         let zone = || Zone {
             domain: "nsrun".to_owned(),
