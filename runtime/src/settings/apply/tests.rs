@@ -147,7 +147,7 @@ fn a_key_that_is_ignored_is_told_of_once_with_its_place() {
     let told: Vec<String> = all.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(told.len(), 1);
     assert!(
-        told[0].starts_with("/f:4: PrivateUsersDelegate= is ignored: "),
+        told[0].starts_with("/f:5: PrivateUsersDelegate= is ignored: "),
         "{told:?}"
     );
 }
