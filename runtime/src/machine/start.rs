@@ -17,6 +17,7 @@ use super::scratch;
 use crate::cgroup::{self, Scope};
 use crate::dirs::Dirs;
 use crate::error::{Context, Error, Kind, Result};
+use crate::facts::{ImageRoot, Release};
 use crate::host_limits::{Crowd, Share};
 use crate::lock::{ImageLocks, Mode};
 use crate::network::Attached;
@@ -33,6 +34,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct StartOptions {
     /// The machine has no terminal: its console is served, and logged.
     pub background: bool,
+    /// The machine does not outlive the process that has started this one.
+    pub tied: bool,
     /// What becomes of a machine that ends by itself.
     pub restart: Restart,
 }
@@ -63,6 +66,9 @@ pub fn start(
     options: StartOptions,
     tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<Outcome> {
+    if options.tied {
+        background::tie()?;
+    }
     if request.users == PrivateUsers::No {
         crate::sys::seal::ensure().cannot(|| "go on as a sealed copy of nsrun")?;
     }
@@ -130,7 +136,7 @@ pub fn start(
         true => Some(share(&plan, &store, tell)?),
         false => None,
     };
-    let record = record(&plan, range, scope.path(), cgroups.host())?;
+    let record = record(&plan, &root, range, scope.path(), cgroups.host())?;
     let machine = Machine {
         gathered,
         range,
@@ -230,7 +236,13 @@ fn below_mount(path: &Path, host: &cgroup::Host) -> String {
     below.unwrap_or(path).display().to_string()
 }
 
-fn record(plan: &Plan, range: Option<Range>, scope: &Path, host: &cgroup::Host) -> Result<Record> {
+fn record(
+    plan: &Plan,
+    root: &ImageRoot,
+    range: Option<Range>,
+    scope: &Path,
+    host: &cgroup::Host,
+) -> Result<Record> {
     Ok(Record {
         name: plan.machine.to_string(),
         boot_id: state::boot_id()?,
@@ -251,6 +263,7 @@ fn record(plan: &Plan, range: Option<Range>, scope: &Path, host: &cgroup::Host) 
         addresses: Vec::new(),
         init: plan.argv.clone(),
         restrictions: plan.restrictions.clone(),
+        release: Release::look(root),
         ready: false,
         status: None,
     })
