@@ -3,10 +3,11 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::ifaddrs::getifaddrs;
+use nix::net::if_::if_indextoname;
 use nix::sys::socket::{
     AddressFamily, LinkAddr, MsgFlags, SockFlag, SockProtocol, SockType, bind, recvfrom, send,
     setsockopt, socket, sockopt,
@@ -35,6 +36,25 @@ sockopt_impl!(
     bool
 );
 
+/// How long after its owner is started a socket is opened. Binding and closing each wait
+/// for the kernel to forget the socket, 10 ms and more (an RCU grace period): a peer that
+/// lives for less than this never pays for that, and none asks for anything sooner that
+/// it would not ask for again.
+const SETTLE: Duration = Duration::from_millis(100);
+
+/// Waits until a socket is worth opening.
+pub(crate) async fn settle() {
+    tokio::time::sleep(SETTLE).await;
+}
+
+/// Checks that the calling thread's namespace has a link of that number.
+pub(crate) fn check_link(index: u32) -> Result<()> {
+    // nix takes the C function's null pointer for a success, and leaves the name empty.
+    let exists = if_indextoname(index).is_ok_and(|name| !name.is_empty());
+    let missing = || Error::other(format!("look up link {index}"), "there is none");
+    exists.then_some(()).ok_or_else(missing)
+}
+
 /// A packet socket on one link. Sees what comes in there before anything else does, also
 /// when the link is a port of a bridge, and sends out of it past every firewall.
 #[derive(Debug)]
@@ -51,7 +71,8 @@ struct Link {
 }
 
 impl PacketSocket {
-    /// A socket in the calling thread's namespace, that gets what `filter` takes.
+    /// A socket in the calling thread's namespace, that gets what `filter` takes. Takes
+    /// some milliseconds; see [`settle`].
     pub(crate) fn open(index: u32, filter: &Filter) -> Result<Self> {
         let link = find(index)?;
         let fd = open(&link, filter).map_err(|errno| {

@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::mac::MacAddr;
-use crate::packet::{Channel, PacketSocket};
+use crate::packet::{self, Channel, PacketSocket};
 
 /// Bounds of RFC 4861, section 6.2.1, for the time between advertisements that nobody
 /// asked for; some clients wait for one rather than ask.
@@ -29,7 +29,8 @@ const RAREST: Duration = Duration::from_secs(600);
 /// A router that advertises itself to one host.
 #[derive(Debug)]
 pub struct Advertiser {
-    socket: PacketSocket,
+    link: u32,
+    client: MacAddr,
     responder: Responder,
     period: Duration,
 }
@@ -39,25 +40,33 @@ impl Advertiser {
     /// `client` alone: the peer of the link, or of a bridge that the link is a port of.
     ///
     /// # Errors
-    /// If there is no such link, or the process lacks `CAP_NET_RAW`.
+    /// If there is no such link.
     pub fn open(link: u32, client: MacAddr, plan: &RaPlan) -> Result<Self> {
+        packet::check_link(link)?;
         Ok(Self {
-            socket: PacketSocket::open(link, &Filter::router(client))?,
+            link,
+            client,
             responder: Responder::new(client, plan),
             period: (plan.lifetime / 3).clamp(OFTENEST, RAREST),
         })
     }
 
-    /// Advertises for ever: at once, in intervals, and when asked. The work that the
-    /// client causes is bounded, whatever it sends.
+    /// Advertises for ever: at once, in intervals, and when asked, from a tenth of a second
+    /// on, so that a client that is gone by then costs nothing. The work that a client
+    /// causes is bounded, whatever it sends.
+    ///
+    /// To be run in the namespace that the link is in.
     ///
     /// # Errors
-    /// Returns only if the socket fails. A link that goes down is no failure.
+    /// Returns only if the socket fails, or cannot be opened, as without `CAP_NET_RAW`. A
+    /// link that goes down is no failure.
     ///
     /// # Panics
     /// Outside of a tokio runtime that has its I/O and time drivers enabled.
     pub async fn run(self) -> Error {
-        match self.socket.watch() {
+        packet::settle().await;
+        let socket = PacketSocket::open(self.link, &Filter::router(self.client));
+        match socket.and_then(PacketSocket::watch) {
             Ok(channel) => advertise(channel, &self.responder, self.period).await,
             Err(error) => error,
         }

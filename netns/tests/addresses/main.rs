@@ -4,6 +4,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod dhcpcd;
+mod hostile;
+mod networkd;
 mod peer;
 mod ra;
 mod udhcpc;

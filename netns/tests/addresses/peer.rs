@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::{Either, select};
 use nix::sched::{CloneFlags, setns, unshare};
-use nsrun_netns::{Error, MacAddr, Net, Owner, Setup, VethPlan};
+use nsrun_netns::{Addresses, Error, MacAddr, Net, Owner, Setup, VethPlan};
 
 pub const CLIENT: [u8; 6] = [2, 0, 0, 0, 0, 2];
 pub const SERVER: [u8; 6] = [2, 0, 0, 0, 0, 1];
@@ -44,7 +44,8 @@ impl Namespace {
     pub fn shell(&self, command: &str) -> String {
         let run = || Command::new("sh").args(["-ec", command]).output();
         let output = self.with(run).unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
+        let said = [output.stdout.as_slice(), &output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
         assert!(output.status.success(), "{command}: {said}");
         String::from_utf8(output.stdout).unwrap()
     }
@@ -63,6 +64,7 @@ pub struct Pair {
 impl Pair {
     pub fn new() -> Self {
         let (server, client) = (Namespace::new(), Namespace::new());
+        let ends = Addresses::first_two("192.168.7.16/28".parse().unwrap()).unwrap();
         let plan = VethPlan {
             host: Owner {
                 name: "ve-a".parse().unwrap(),
@@ -70,13 +72,13 @@ impl Pair {
                 tag: "test:ve-a".to_owned(),
             },
             altname: None,
+            bridge: None,
+            addresses: vec![ends.host.into()],
             peer: "host0".parse().unwrap(),
             peer_mac: MacAddr::from(CLIENT),
-            bridge: None,
-            addresses: vec!["192.168.7.17/28".parse().unwrap()],
             inside: Setup {
-                addresses: vec!["192.168.7.18/28".parse().unwrap()],
-                gateways: vec!["192.168.7.17".parse().unwrap()],
+                addresses: vec![ends.peer.into()],
+                gateways: vec![ends.host.addr().into()],
                 mtu: None,
             },
         };
@@ -123,11 +125,22 @@ impl Pair {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
+    /// How many packet sockets the server's namespace has that are bound to `ve-a`.
+    pub fn packet_sockets(&self) -> usize {
+        let list = || fs::read_to_string("/proc/thread-self/net/packet").unwrap();
+        let list = self.server.with(list);
+        let link = self.index.to_string();
+        let sockets = list.lines().skip(1);
+        let bound = sockets.filter(|line| line.split_whitespace().nth(4) == Some(&link));
+        bound.count()
+    }
+
     /// Serves in the server's namespace until the value is dropped.
     pub fn serve<F>(&self, open: impl FnOnce() -> F + Send + 'static) -> Serving
     where
         F: Future<Output = Error>,
     {
+        let before = self.packet_sockets();
         let namespace = self.server.0.try_clone().unwrap();
         let (stop, stopped) = UnixStream::pair().unwrap();
         stopped.set_nonblocking(true).unwrap();
@@ -139,6 +152,7 @@ impl Pair {
             serve_until(stopped, run);
         });
         is_ready.recv().unwrap();
+        wait_until("the socket is open", || self.packet_sockets() > before);
         Serving {
             stop: Some(stop),
             thread: Some(thread),

@@ -13,7 +13,7 @@ use crate::peer::{CLIENT, Pair, Running, Serving, read, wait_until};
 
 const HOST: Ipv4Addr = Ipv4Addr::new(192, 168, 7, 17);
 
-fn offer() -> Offer {
+pub fn offer() -> Offer {
     Offer {
         router: Some(HOST),
         dns: vec![HOST, Ipv4Addr::new(192, 0, 2, 53)],
@@ -27,7 +27,7 @@ fn offer() -> Offer {
     }
 }
 
-fn serve(pair: &Pair, offer: Offer) -> Serving {
+pub fn serve(pair: &Pair, offer: Offer) -> Serving {
     let index = pair.index;
     pair.serve(move || {
         let server = Server::open(index, MacAddr::from(CLIENT), offer).unwrap();
@@ -36,14 +36,14 @@ fn serve(pair: &Pair, offer: Offer) -> Serving {
 }
 
 /// busybox's client, with a script that notes each event and does as it is told.
-struct Udhcpc<'a> {
+pub struct Udhcpc<'a> {
     pair: &'a Pair,
     events: PathBuf,
     program: Running,
 }
 
 impl<'a> Udhcpc<'a> {
-    fn start(pair: &'a Pair, args: &[&str]) -> Self {
+    pub fn start(pair: &'a Pair, args: &[&str]) -> Self {
         const SCRIPT: &str = r#"#!/bin/sh -e
             case $1 in
                 deconfig) ip -4 address flush dev $interface ;;
@@ -70,7 +70,7 @@ impl<'a> Udhcpc<'a> {
         read(&self.events).lines().filter(|l| **l == line).count()
     }
 
-    fn wait_for(&self, event: &str, count: usize) {
+    pub fn wait_for(&self, event: &str, count: usize) {
         wait_until(&format!("udhcpc is {event}: {}", self.pair.log()), || {
             self.events(event) >= count
         });
@@ -89,7 +89,7 @@ impl<'a> Udhcpc<'a> {
     }
 }
 
-fn host_is_reached(pair: &Pair) {
+pub fn host_is_reached(pair: &Pair) {
     pair.client.shell("busybox ping -c 1 -W 20 192.168.7.17");
     let route = pair.client.shell("ip route get 203.0.113.1");
     assert!(route.contains("via 192.168.7.17"), "{route}");
@@ -199,6 +199,17 @@ fn a_link_that_was_down_is_served_again() {
     pair.server.shell("ip link set ve-a down");
     pair.server.shell("ip link set ve-a up");
     Udhcpc::start(&pair, &[]).wait_for("bound", 1);
+}
+
+#[test]
+fn a_server_that_was_not_started_has_no_socket_to_close() {
+    let pair = Pair::new();
+    let open = || Server::open(pair.index, MacAddr::from(CLIENT), offer()).unwrap();
+    let opened = pair.server.with(open);
+    assert_eq!(pair.packet_sockets(), 0);
+    drop(opened);
+    let _server = serve(&pair, offer());
+    assert_eq!(pair.packet_sockets(), 1);
 }
 
 #[test]
