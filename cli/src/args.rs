@@ -32,8 +32,10 @@ use crate::cmd::run::RunArgs;
 use crate::cmd::show::ShowArgs;
 use crate::cmd::status::StatusArgs;
 use crate::cmd::stop::StopArgs;
+use crate::cmd::testing::TestArgs;
 use crate::cmd::top::TopArgs;
 use crate::globals::{GlobalArgs, Globals};
+use crate::serve::ServeArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -79,6 +81,10 @@ pub struct Cli {
     #[arg(long)]
     pub supervise: bool,
 
+    /// With `--supervise`: end with the process that has started this one
+    #[arg(long, hide = true, requires = "supervise")]
+    pub tied: bool,
+
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -89,6 +95,7 @@ impl Cli {
     pub fn globals(&self, words: &[OsString]) -> Globals {
         Globals {
             supervise: self.supervise,
+            tied: self.tied,
             words: words.iter().skip(1).cloned().collect(),
             ..self.globals.resolve()
         }
@@ -203,6 +210,10 @@ pub enum Command {
     /// Make links by which nsrun is called as systemd-nspawn, machinectl and importctl
     #[command(after_help = crate::cmd::install_compat::HELP)]
     InstallCompat(InstallCompatArgs),
+    /// Run a test script, with machines that are its own
+    Test(TestArgs),
+    /// Serve a program that tests something in machines
+    Serve(ServeArgs),
     /// Write the manual pages
     #[command(hide = true)]
     Man(ManArgs),

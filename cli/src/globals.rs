@@ -54,6 +54,8 @@ pub struct Globals {
     pub quiet: bool,
     /// This process is a machine's supervisor in the background.
     pub supervise: bool,
+    /// It ends with the process that has started it.
+    pub tied: bool,
     /// The words after the program's name: a supervisor in the background gets the same.
     pub words: Vec<OsString>,
     /// The program whose name this one was called by, if not by its own.
@@ -68,6 +70,7 @@ impl GlobalArgs {
             json: self.json,
             quiet: self.quiet,
             supervise: false,
+            tied: false,
             words: Vec::new(),
             peer: None,
         }

@@ -11,6 +11,7 @@ mod globals;
 mod progress;
 mod report;
 mod said;
+mod serve;
 mod settings;
 mod usage;
 mod when;

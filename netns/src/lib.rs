@@ -12,6 +12,7 @@ pub mod dns;
 mod domain;
 mod error;
 mod filter;
+pub mod forwarding;
 mod guard;
 mod inside;
 mod ipv6;

@@ -7,15 +7,13 @@ use rtnetlink::Handle;
 use rtnetlink::packet_route::address::AddressScope;
 
 use crate::error::{Error, Result};
-
-/// The kernel gives every namespace's loopback this index.
-const INDEX: u32 = 1;
+use crate::link::LOOPBACK_INDEX;
 
 /// Adds an address that is of this namespace alone: with the scope of a host, it is the
 /// source of nothing that leaves. One that is there already is no failure.
 pub(crate) async fn add_address(net: &Handle, address: IpAddr) -> Result<()> {
     let length = if address.is_ipv4() { 32 } else { 128 };
-    let mut request = net.address().add(INDEX, address, length);
+    let mut request = net.address().add(LOOPBACK_INDEX, address, length);
     request.message_mut().header.scope = AddressScope::Host;
     let added = request.execute().await;
     let added = added.map_err(|e| Error::netlink(format!("add address {address} to lo"), &e));

@@ -129,12 +129,21 @@ impl Net {
                 None => moved::find(&net, &moved.tag).await?.map(|link| link.index),
             };
             match index {
-                Some(index) => moved::send_back(&net, index, &moved.name, home.as_fd()).await,
-                None => Ok(()),
+                Some(index) => moved::send_back(&net, index, &moved.name, home.as_fd())
+                    .await
+                    .map(|()| true),
+                None => Ok(false),
             }
         });
-        let here = self.restore(moved)?;
-        if here { Ok(()) } else { sent }
+        match sent {
+            // Whoever had it may have written over the tag.
+            Ok(true) => Socket::here(&self.runtime)?
+                .run(&self.runtime, async |net| moved::untag(&net, moved).await),
+            other => match self.restore(moved)? {
+                true => Ok(()),
+                false => other.map(drop),
+            },
+        }
     }
 
     /// Gives a link that was lent and is back its old name and alias; tells whether it is here.

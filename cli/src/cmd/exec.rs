@@ -60,6 +60,10 @@ pub struct ExecArgs {
     #[arg(long)]
     no_set_environment: bool,
 
+    /// Let what the command starts go on after it, until the machine ends
+    #[arg(long)]
+    keep_processes: bool,
+
     #[command(flatten)]
     terminal: TerminalArgs,
 
@@ -77,6 +81,7 @@ pub fn run(args: &ExecArgs, globals: &Globals) -> Result<ExitCode> {
         user: args.user.clone(),
         terminal: args.terminal.wanted(),
         login_environment: !args.no_set_environment,
+        leaves_processes: args.keep_processes,
     };
     attach::exec(&globals.dirs, &args.machine, &command).map(ExitCode::from)
 }

@@ -40,6 +40,7 @@ pub mod status;
 pub mod stop;
 mod system;
 mod template;
+pub mod testing;
 pub mod top;
 pub mod unit_args;
 
@@ -49,7 +50,7 @@ use nsrun_runtime::{Error, Kind, Result};
 
 use crate::args::Command;
 use crate::globals::Globals;
-use crate::report;
+use crate::{report, serve};
 
 /// Exit status of `run` and `exec` for failures of nsrun itself, so that they are not taken for
 /// the command's.
@@ -90,6 +91,8 @@ fn carry_out(command: &Command, globals: &Globals) -> Result<ExitCode> {
         Command::Enable(args) => return enable::enable(args, globals),
         Command::Disable(args) => enable::disable(args, globals),
         Command::Run(args) => return run::run(args, globals),
+        Command::Test(args) => return testing::run(args, globals),
+        Command::Serve(args) => return serve::run(args, globals),
         Command::Exec(args) => return exec::run(args, globals),
         Command::Login(args) => return login::run(args, globals),
         Command::Shell(args) => return login::shell(args, globals),

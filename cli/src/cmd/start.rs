@@ -45,6 +45,7 @@ pub fn run_in(
     }
     let options = StartOptions {
         background: globals.supervise,
+        tied: globals.tied,
         restart,
     };
     let mut progress = None;

@@ -2,11 +2,12 @@
 
 use std::io;
 
+use super::comment::{comment, comment_in};
 use super::rule::value;
 use super::rules::{Element, Tag};
 use super::set::{Set, TABLE};
 use super::socket::Socket;
-use super::wire::{Attributes, Messages, NLM_F_CREATE, Writer, text};
+use super::wire::{Attributes, Messages, NLM_F_CREATE, Writer};
 
 const NFT_MSG_NEWSETELEM: u16 = 12;
 const NFT_MSG_GETSETELEM: u16 = 13;
@@ -20,9 +21,6 @@ const NFTA_SET_ELEM_KEY: u16 = 1;
 const NFTA_SET_ELEM_DATA: u16 = 2;
 const NFTA_SET_ELEM_USERDATA: u16 = 6;
 const NFTA_DATA_VALUE: u16 = 1;
-
-/// nft's mark for a comment in what it lets programs store.
-const COMMENT: u8 = 0;
 
 /// An element that is in a table.
 #[derive(Debug)]
@@ -40,7 +38,7 @@ pub(super) fn add(batch: &mut Messages, element: &Element, tag: &Tag) -> u32 {
             if !element.data.is_empty() {
                 value(out, NFTA_SET_ELEM_DATA, &element.data);
             }
-            out.bytes(NFTA_SET_ELEM_USERDATA, &comment(tag));
+            out.bytes(NFTA_SET_ELEM_USERDATA, &comment(tag.as_str()));
         });
     })
 }
@@ -95,18 +93,4 @@ fn single(out: &mut Writer<'_>, element: &Element, more: impl FnOnce(&mut Writer
 fn name_set(out: &mut Writer<'_>, set: Set) {
     out.text(NFTA_SET_ELEM_LIST_TABLE, TABLE);
     out.text(NFTA_SET_ELEM_LIST_SET, set.name());
-}
-
-/// The tag as nft stores the comment of an element: kind, length, text with its NUL.
-fn comment(tag: &Tag) -> Vec<u8> {
-    let text = tag.as_str().as_bytes();
-    let length = u8::try_from(text.len() + 1).expect("a tag has at most 127 bytes");
-    [&[COMMENT, length], text, &[0]].concat()
-}
-
-fn comment_in(userdata: &[u8]) -> Option<&str> {
-    match userdata {
-        [COMMENT, length, rest @ ..] => text(rest.get(..usize::from(*length))?),
-        _ => None,
-    }
 }

@@ -2,7 +2,10 @@
 //! owner has elements of sets. The tables come with the first owner and go with the last;
 //! nothing outside them is touched. Spoken over netlink, so that no program is needed.
 
+mod comment;
 mod element;
+mod firewall;
+mod hook;
 mod layout;
 mod rule;
 mod rules;
@@ -12,9 +15,11 @@ mod wire;
 
 use nix::errno::Errno;
 
+pub use firewall::{Obstacle, Program};
 pub use rules::{Guard, InvalidTag, LinkRules, Port, Protocol, Rules, Tag};
 
 use crate::error::{Error, Result};
+use crate::name::IfName;
 use element::Owned;
 use rules::{Element, elements, ports};
 use set::Set;
@@ -67,12 +72,24 @@ impl Table {
         self.delete(ports(removed).collect())
     }
 
-    /// Removes what [`install`](Self::install) added for those rules, and the tables
-    /// with the last owner. What is gone already is no failure.
+    /// Has other firewalls let those links' packets pass where they offer a place for
+    /// such rules, and tells which ones do not and will drop them: an `accept` here does
+    /// not overrule a `drop` there.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn pass_firewalls(&self, tag: &Tag, links: &[IfName]) -> Result<Vec<Obstacle>> {
+        firewall::pass(&self.0, tag, links)
+    }
+
+    /// Removes what [`install`](Self::install) added for those rules, what their owners
+    /// have in other firewalls, and the tables with the last owner. What is gone already is no failure.
     ///
     /// # Errors
     /// If the kernel refuses.
     pub fn remove(&self, rules: &[Rules]) -> Result<()> {
+        let dead = |tag: &str| rules.iter().any(|rules| rules.tag.as_str() == tag);
+        hook::remove(&self.0, dead)?;
         self.delete(rules.iter().flat_map(elements).collect())?;
         self.remove_unowned()
     }
@@ -84,6 +101,7 @@ impl Table {
     /// If the kernel refuses.
     pub fn sweep(&self, prefix: &str, live: &[Tag]) -> Result<Vec<String>> {
         let dead = |tag: &str| tag.starts_with(prefix) && !live.iter().any(|t| t.as_str() == tag);
+        hook::remove(&self.0, dead)?;
         let mut tags: Vec<String> = self.owners()?;
         tags.retain(|tag| dead(tag));
         if tags.is_empty() {

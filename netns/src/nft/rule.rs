@@ -2,6 +2,7 @@
 
 use super::set::Set;
 use super::wire::{Family, Writer};
+use crate::name::IfName;
 
 pub(super) const NF_DROP: i32 = 0;
 pub(super) const NF_ACCEPT: i32 = 1;
@@ -97,6 +98,7 @@ enum Step {
     },
     Dnat(Family),
     Masquerade,
+    Count,
     Verdict {
         code: i32,
         chain: Option<&'static str>,
@@ -142,6 +144,18 @@ impl Rule {
 
     pub(super) fn output_not_in(self, set: Set) -> Self {
         self.meta(META_OUTPUT_NAME, 0).lookup(set, false)
+    }
+
+    pub(super) fn input_is(self, link: &IfName) -> Self {
+        self.meta(META_INPUT_NAME, 0).compare(true, &ended(link))
+    }
+
+    pub(super) fn output_is(self, link: &IfName) -> Self {
+        self.meta(META_OUTPUT_NAME, 0).compare(true, &ended(link))
+    }
+
+    pub(super) fn count(self) -> Self {
+        self.step(Step::Count)
     }
 
     /// The links of arrival and departure are a pair of that set.
@@ -211,7 +225,7 @@ impl Rule {
             result: NFT_FIB_RESULT_OIF,
             flags: NFTA_FIB_F_SADDR | NFTA_FIB_F_IIF | NFTA_FIB_F_PRESENT,
         })
-        .compare(true, &[0])
+        .compare(true, &[0; 4])
     }
 
     /// Rewrites the destination to what the map has for protocol and port, or, with a
@@ -352,6 +366,7 @@ impl Step {
             }),
             Self::Dnat(family) => write_dnat(list, *family),
             Self::Masquerade => expression(list, "masq", |_| {}),
+            Self::Count => expression(list, "counter", |_| {}),
             Self::Verdict { code, chain } => write_verdict(list, *code, *chain),
         }
     }
@@ -399,6 +414,11 @@ fn expression(list: &mut Writer<'_>, name: &str, fill: impl FnOnce(&mut Writer<'
 pub(super) fn value(out: &mut Writer<'_>, kind: u16, bytes: &[u8]) {
     const NFTA_DATA_VALUE: u16 = 1;
     out.nest(kind, |data| data.bytes(NFTA_DATA_VALUE, bytes));
+}
+
+/// A name with the NUL that says it is the whole of it.
+fn ended(link: &IfName) -> Vec<u8> {
+    [link.as_str().as_bytes(), &[0]].concat()
 }
 
 fn register(index: u32) -> u32 {

@@ -16,6 +16,16 @@ enum Kind {
 }
 
 impl Kind {
+    /// nft's number for the order of a key's bytes, without which it misreads the names.
+    const fn byte_order(self) -> u32 {
+        const HOST: u32 = 1;
+        const BIG: u32 = 2;
+        match self {
+            Self::LinkName => HOST,
+            _ => BIG,
+        }
+    }
+
     /// Bytes that its registers hold.
     const fn width(self) -> u32 {
         match self {
@@ -133,7 +143,9 @@ impl Set {
         const NFTA_SET_DATA_TYPE: u16 = 6;
         const NFTA_SET_DATA_LEN: u16 = 7;
         const NFTA_SET_ID: u16 = 10;
+        const NFTA_SET_USERDATA: u16 = 13;
         const NFT_SET_MAP: u32 = 0x8;
+        const KEY_BYTE_ORDER: u8 = 0;
         let (key, data) = (self.key(), self.data());
         out.text(NFTA_SET_TABLE, TABLE);
         out.text(NFTA_SET_NAME, self.name());
@@ -141,6 +153,13 @@ impl Set {
         out.number(NFTA_SET_ID, 1);
         out.number(NFTA_SET_KEY_TYPE, type_of(key));
         out.number(NFTA_SET_KEY_LEN, width_of(key));
+        if let [only] = key {
+            let order = only.byte_order().to_ne_bytes();
+            out.bytes(
+                NFTA_SET_USERDATA,
+                &[&[KEY_BYTE_ORDER, 4], &order[..]].concat(),
+            );
+        }
         if data.is_empty() {
             return;
         }

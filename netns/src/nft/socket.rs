@@ -46,6 +46,11 @@ impl Refusal {
         self.messages().first().copied()
     }
 
+    /// Whether something that was to be removed is not there.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self.first(), Some((_, Errno::ENOENT)))
+    }
+
     pub(super) fn into_error(self, action: impl Into<String>) -> Error {
         match (self.first(), self) {
             (Some((_, errno)), _) => Error::io(action, &errno.into()),
@@ -82,8 +87,9 @@ impl Socket {
         loop {
             let length = match recv(self.0.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT) {
                 Ok(length) => length,
-                Err(Errno::EINTR) => continue,
-                Err(Errno::EAGAIN | Errno::ENOBUFS) if !refused.is_empty() => break,
+                // So many refusals that the last ones were not kept.
+                Err(Errno::EINTR | Errno::ENOBUFS) => continue,
+                Err(Errno::EAGAIN) if !refused.is_empty() => break,
                 Err(errno) => return Err(Refusal::Io(errno.into())),
             };
             for message in messages(&buffer[..length]) {

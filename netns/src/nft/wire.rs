@@ -180,6 +180,11 @@ impl<'a> Message<'a> {
         (self.kind == NLMSG_ERROR).then(|| i32::from_ne_bytes(*code).saturating_neg())
     }
 
+    /// The number of the family of the object that this is about.
+    pub(super) fn family(&self) -> Option<u8> {
+        self.body.first().copied()
+    }
+
     pub(super) fn attributes(&self) -> Attributes<'a> {
         Attributes(self.body.get(GENERIC..).unwrap_or_default())
     }
@@ -220,6 +225,10 @@ impl<'a> Attributes<'a> {
 
     pub(super) fn number(self, kind: u16) -> Option<u32> {
         Some(u32::from_be_bytes(*self.get(kind)?.first_chunk()?))
+    }
+
+    pub(super) fn text(self, kind: u16) -> Option<&'a str> {
+        text(self.get(kind)?)
     }
 
     /// Each value of that kind, read as attributes itself.
@@ -268,7 +277,7 @@ mod tests {
         assert_eq!(read.len(), 3);
         assert_eq!(read[0].attributes().number(NFNL_BATCH_GENID), Some(7));
         assert_eq!((read[1].kind, read[1].sequence), (nftables(9), sequence));
-        assert_eq!(read[1].body[0], Family::Inet as u8);
+        assert_eq!(read[1].family(), Some(Family::Inet as u8));
         let attributes = read[1].attributes();
         assert_eq!(attributes.get(1).and_then(text), Some("nsrun"));
         assert_eq!(attributes.nested(2).number(1), Some(0x0102_0304));

@@ -1,5 +1,7 @@
 //! What is answered without a server.
 
+use std::net::{TcpListener, UdpSocket};
+
 use simple_dns::{RCODE, TYPE};
 
 use crate::server::Server;
@@ -30,4 +32,39 @@ fn names_of_nobody_are_not_asked_for_elsewhere() {
         }
     }
     assert_eq!(server.questions(), 0);
+}
+
+#[test]
+fn other_name_servers_have_room_beside_it() {
+    let world = World::new(&[]);
+    world.inside.with(|| {
+        for address in ["127.0.0.1:53", "127.0.0.53:53", "[::1]:53"] {
+            TcpListener::bind(address).unwrap();
+            UdpSocket::bind(address).unwrap();
+        }
+        // All addresses are one too many, as beside any that serves one.
+        let taken = TcpListener::bind("0.0.0.0:53").unwrap_err();
+        assert_eq!(taken.kind(), std::io::ErrorKind::AddrInUse);
+    });
+    world.host.with(|| {
+        TcpListener::bind("0.0.0.0:53").unwrap();
+        UdpSocket::bind("0.0.0.0:53").unwrap();
+    });
+}
+
+#[test]
+fn the_address_may_go_and_come_back() {
+    let world = World::new(&[]);
+    let ip = |verb: &str| {
+        let mut ip = std::process::Command::new("ip");
+        ip.args(["address", verb, "169.254.0.53/32", "dev", "lo"]);
+        assert!(world.inside.with(|| ip.status()).unwrap().success());
+    };
+    ip("delete");
+    let lost = || UdpSocket::bind("169.254.0.53:0").unwrap_err();
+    let lost = world.inside.with(lost);
+    assert_eq!(lost.kind(), std::io::ErrorKind::AddrNotAvailable);
+    ip("add");
+    assert_eq!(world.ask("web", TYPE::A).answers(), WEB[..1]);
+    assert_eq!(world.ask_by_stream("web", TYPE::A).answers(), WEB[..1]);
 }

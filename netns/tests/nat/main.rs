@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod firewalls;
+mod forwarding;
+mod guard;
 mod ports;
 mod table;
 mod world;

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use nix::sched::{CloneFlags, setns, unshare};
+use nsrun_netns::MacAddr;
 use nsrun_netns::nft::{LinkRules, Port, Protocol, Rules, Table};
 
 pub const INTERNET4: &str = "203.0.113.1";
@@ -197,7 +198,8 @@ impl World {
         zone
     }
 
-    /// A peer that serves, in that zone, with `last` at the end of its addresses.
+    /// A peer that serves, in that zone, with `last` at the end of its addresses, its
+    /// Ethernet address included.
     pub fn member(&self, zone: u8, last: u8) -> Peer {
         let peer = Peer {
             inside: Namespace::new(),
@@ -206,6 +208,8 @@ impl World {
             ipv6: format!("fd00:{zone}::{last}"),
         };
         self.host.connect(&peer.link, &peer.inside, "host0");
+        peer.inside
+            .ip(&format!("link set host0 address {}", mac(zone, last)));
         self.host
             .ip(&format!("link set {} master vz-{zone}", peer.link));
         peer.set_up(zone);
@@ -223,6 +227,11 @@ impl World {
     pub fn install(&self, rules: &[Rules]) {
         self.host
             .with(|| Table::open().unwrap().install(rules).unwrap());
+    }
+
+    /// Loads a rule set of somebody else's on the host.
+    pub fn load(&self, rules: &str) {
+        self.host.with(|| run("nft", &[rules]));
     }
 
     /// Removes from the host.
@@ -274,6 +283,11 @@ impl Peer {
         }
         ports
     }
+}
+
+/// The Ethernet address of a zone's member.
+pub fn mac(zone: u8, last: u8) -> MacAddr {
+    MacAddr::from([2, 0, 0, 0, zone, last])
 }
 
 /// Rules for a link whose peers are hidden.

@@ -13,6 +13,7 @@ const LONGEST: usize = 4 << 20;
 const CALL: u8 = 1;
 const RETURN: u8 = 2;
 const ERROR: u8 = 3;
+const SIGNAL: u8 = 4;
 
 const PATH: u8 = 1;
 const INTERFACE: u8 = 2;
@@ -38,6 +39,8 @@ pub(super) enum Body<'a> {
     Pair(&'a str, &'a str),
     /// One array, of one string.
     List(&'a str),
+    /// One string.
+    Name(&'a str),
 }
 
 impl Call<'_> {
@@ -66,6 +69,7 @@ impl Body<'_> {
         match self {
             Self::Pair(..) => "ss",
             Self::List(_) => "as",
+            Self::Name(_) => "s",
         }
     }
 
@@ -76,6 +80,7 @@ impl Body<'_> {
                 put_string(&mut body, one);
                 put_string(&mut body, other);
             }
+            Self::Name(only) => put_string(&mut body, only),
             Self::List(only) => {
                 let mut items = Vec::new();
                 put_string(&mut items, only);
@@ -141,6 +146,8 @@ pub(super) fn rest(header: &[u8; HEADER]) -> Option<usize> {
 pub(super) enum Reply<'a> {
     /// Not the answer to it.
     Other,
+    /// Something that the object of this path says by itself.
+    Signal(String),
     /// It failed.
     Refused,
     /// Its results.
@@ -154,37 +161,60 @@ pub(super) fn reply<'a>(header: &[u8; HEADER], rest: &'a [u8], serial: u32) -> O
     let length = Reader::new(header.get(12..)?).length()?;
     let fields = rest.get(..length)?;
     let body = rest.get(length.next_multiple_of(8)..)?;
-    let answers = reply_serial(fields)? == Some(serial);
+    let Fields { path, answers } = read_fields(fields)?;
+    let answers = answers == Some(serial);
     Some(match kind {
+        SIGNAL => Reply::Signal(path?),
         RETURN if answers => Reply::Results(body),
         ERROR if answers => Reply::Refused,
         _ => Reply::Other,
     })
 }
 
-fn reply_serial(fields: &[u8]) -> Option<Option<u32>> {
-    let mut reader = Reader::new(fields);
-    let mut serial = None;
+/// Of a message's fields, those that are of use.
+#[derive(Default)]
+struct Fields {
+    path: Option<String>,
+    answers: Option<u32>,
+}
+
+fn read_fields(bytes: &[u8]) -> Option<Fields> {
+    let mut reader = Reader::new(bytes);
+    let mut fields = Fields::default();
     while !reader.is_empty() {
         reader.align(8)?;
         let code = reader.take(1)?[0];
         match reader.signature()? {
             b"u" => {
                 let value = reader.number()?;
-                serial = (code == REPLY_SERIAL).then_some(value).or(serial);
+                fields.answers = (code == REPLY_SERIAL).then_some(value).or(fields.answers);
             }
-            b"s" | b"o" => drop(reader.string()?),
+            b"s" | b"o" => {
+                let value = reader.string()?;
+                fields.path = (code == PATH).then_some(value).or(fields.path);
+            }
             b"g" => drop(reader.signature()?),
             _ => return None,
         }
     }
-    Some(serial)
+    Some(fields)
 }
 
 /// The results of `Get`: a variant with a string.
 pub(super) fn property(body: &[u8]) -> Option<String> {
     let mut reader = Reader::new(body);
     (reader.signature()? == b"s").then(|| reader.string())?
+}
+
+/// The results of `Get`: a variant with a number.
+pub(super) fn number(body: &[u8]) -> Option<u32> {
+    let mut reader = Reader::new(body);
+    (reader.signature()? == b"u").then(|| reader.number())?
+}
+
+/// The results of `LoadUnit`: an object's path.
+pub(super) fn object(body: &[u8]) -> Option<String> {
+    Reader::new(body).string()
 }
 
 /// The results of `ListUnits` and its kin, `a(ssssssouso)`: the names, which come first in each.
@@ -259,121 +289,4 @@ impl<'a> Reader<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    /// A message of systemd 257 on its private socket, whose sender is not a unique name.
-    const RUNNING: &[u8] = b"l\x02\x01\x01\x10\0\0\0\x01\0\0\x007\0\0\0\
-        \x05\x01u\0\x01\0\0\0\x07\x01s\0\x18\0\0\0org.freedesktop.systemd1\0\0\0\0\0\0\0\0\
-        \x08\x01g\0\x01v\0\0\x01s\0\0\x07\0\0\0running\0";
-
-    fn split(message: &[u8]) -> (&[u8; HEADER], &[u8]) {
-        message.split_first_chunk().unwrap()
-    }
-
-    fn unit(name: &str) -> Vec<u8> {
-        let mut out = Vec::new();
-        for text in [name, "", "loaded", "failed", "failed", "", "/org/unit"] {
-            put_string(&mut out, text);
-        }
-        pad(&mut out, 4);
-        out.extend(0_u32.to_le_bytes());
-        put_string(&mut out, "");
-        put_string(&mut out, "/");
-        out
-    }
-
-    fn units(names: &[&str]) -> Vec<u8> {
-        let mut items = Vec::new();
-        for name in names {
-            pad(&mut items, 8);
-            items.extend(unit(name));
-        }
-        let mut body = Vec::new();
-        put_length(&mut body, items.len());
-        pad(&mut body, 8);
-        body.extend(items);
-        body
-    }
-
-    #[test]
-    fn an_answer_of_systemd_is_understood() {
-        let (header, rest_of_it) = split(RUNNING);
-        assert_eq!(rest(header), Some(rest_of_it.len()));
-        let Some(Reply::Results(body)) = reply(header, rest_of_it, 1) else {
-            panic!("{:?}", reply(header, rest_of_it, 1));
-        };
-        assert_eq!(property(body).as_deref(), Some("running"));
-        assert_eq!(reply(header, rest_of_it, 2), Some(Reply::Other));
-    }
-
-    #[test]
-    fn a_call_is_what_systemd_takes() {
-        let call = Call {
-            destination: "org.freedesktop.systemd1",
-            path: "/org/freedesktop/systemd1",
-            interface: "org.freedesktop.DBus.Properties",
-            member: "Get",
-            body: Body::Pair("org.freedesktop.systemd1.Manager", "SystemState"),
-        };
-        let message = call.encode(1);
-        let (header, rest_of_it) = split(&message);
-        assert_eq!(rest(header), Some(rest_of_it.len()));
-        assert_eq!(message.len(), 16 + 144 + 56, "as zbus encodes it");
-        assert_eq!(reply(header, rest_of_it, 1), Some(Reply::Other));
-    }
-
-    #[test]
-    fn units_are_told_by_their_names() {
-        let names = ["a.service", "dev-sda1.device", "x.mount"];
-        assert_eq!(unit_names(&units(&names)).unwrap(), names);
-        assert_eq!(unit_names(&units(&[])).unwrap(), [""; 0]);
-    }
-
-    #[test]
-    fn what_is_cut_off_is_refused() {
-        let whole = units(&["a.service", "b.service"]);
-        for cut in 0..whole.len() {
-            assert_eq!(unit_names(&whole[..cut]), None, "cut at {cut}");
-        }
-        let (header, rest_of_it) = split(RUNNING);
-        for cut in 0..56 {
-            assert_eq!(reply(header, &rest_of_it[..cut], 1), None, "cut at {cut}");
-        }
-    }
-
-    #[test]
-    fn a_message_that_is_too_long_is_not_waited_for() {
-        let (header, _) = split(RUNNING);
-        let mut long = *header;
-        long[7] = 1;
-        assert_eq!(rest(&long), None);
-        long[4..16].fill(0xff);
-        assert_eq!(rest(&long), None);
-        let mut foreign = *header;
-        foreign[0] = b'B';
-        assert_eq!(rest(&foreign), None);
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_can_be_read(bytes in prop::collection::vec(any::<u8>(), 16..200), serial: u32) {
-            let (header, rest_of_it) = split(&bytes);
-            let _ = rest(header);
-            let _ = reply(header, rest_of_it, serial);
-            let _ = property(&bytes);
-            let _ = unit_names(&bytes);
-        }
-
-        #[test]
-        fn damaged_answers_can_be_read(at in 0..RUNNING.len(), byte: u8) {
-            let mut message = RUNNING.to_vec();
-            message[at] = byte;
-            let (header, rest_of_it) = split(&message);
-            if let Some(Reply::Results(body)) = reply(header, rest_of_it, 1) {
-                let _ = property(body);
-            }
-        }
-    }
-}
+mod tests;

@@ -40,6 +40,8 @@ pub struct Command {
     pub terminal: bool,
     /// Its environment is that of logins, where the machine's system has a script for that.
     pub login_environment: bool,
+    /// What it has started goes on when it has ended, until the machine ends.
+    pub leaves_processes: bool,
 }
 
 /// Runs a command in a machine and returns its exit status; 128 and the signal's number if a
@@ -70,7 +72,27 @@ pub fn exec(dirs: &Dirs, name: &MachineName, command: &Command) -> Result<u8> {
             .unsigned_abs(),
     )?;
     let payload = join(&script, &leader, leaf.dir())?;
-    wait(payload, &leaf, &mut session)
+    let mut joined = Joined {
+        leaf: &leaf,
+        stays: command.leaves_processes,
+    };
+    wait(payload, &mut joined, &mut session)
+}
+
+/// Ends a command that the process `number` has in the machine, and whatever it has started.
+///
+/// # Errors
+/// If its cgroup cannot be killed. That it or the machine is not there is none.
+pub fn end_command(dirs: &Dirs, name: &MachineName, number: u32) -> Result<()> {
+    let cgroups = Arc::new(Cgroups::probe()?);
+    let store = Store::new(dirs, cgroups.clone());
+    let machine = store.machine(name)?;
+    let record = machine.as_ref().and_then(Machine::record);
+    let cgroup = record.map(|record| cgroups.open(record)).transpose()?;
+    match cgroup.flatten() {
+        Some(cgroup) => cgroup.kill_exec_leaf(number),
+        None => Ok(()),
+    }
 }
 
 pub(super) fn running(store: &Store, name: &MachineName) -> Result<Machine> {
@@ -219,7 +241,7 @@ fn explain(script: &Script, step: u32, errno: i32) -> Error {
     Error::new(Kind::Failed, format!("cannot {what}")).because(cause)
 }
 
-fn wait(payload: Payload, leaf: &Leaf, session: &mut Session) -> Result<u8> {
+fn wait(payload: Payload, joined: &mut Joined<'_>, session: &mut Session) -> Result<u8> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -229,19 +251,24 @@ fn wait(payload: Payload, leaf: &Leaf, session: &mut Session) -> Result<u8> {
         namespaced: false,
         ..Config::run()
     };
-    let mut host = Joined(leaf);
-    let supervised = supervise::supervise(session, payload, config, &mut host);
+    let supervised = supervise::supervise(session, payload, config, joined);
     runtime
         .block_on(supervised)
         .map(|outcome| outcome.exit_status())
 }
 
 /// What joined is ended by the cgroup of its own.
-struct Joined<'a>(&'a Leaf);
+struct Joined<'a> {
+    leaf: &'a Leaf,
+    stays: bool,
+}
 
 impl supervise::Host for Joined<'_> {
     fn kill_all(&mut self) -> Result<()> {
-        self.0.kill()
+        match self.stays {
+            true => Ok(()),
+            false => self.leaf.kill(),
+        }
     }
 
     fn kill_entered(&mut self) {}

@@ -24,8 +24,10 @@ use crate::sys::clone::{self, Side};
 
 const SOCKET: &str = "run/systemd/private";
 
-const MANAGER: &str = "org.freedesktop.systemd1.Manager";
-const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
+pub(super) const DESTINATION: &str = "org.freedesktop.systemd1";
+pub(super) const PATH: &str = "/org/freedesktop/systemd1";
+pub(super) const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+pub(super) const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 
 /// What the service manager of a machine says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,6 +45,17 @@ pub(crate) struct Answer {
 /// If the manager cannot be reached, or has not answered after `patience`.
 pub(crate) fn ask(leader: &PidFd, mapped: bool, patience: Duration) -> Result<Option<Answer>> {
     let what = || "ask the service manager of the machine";
+    let Some(socket) = reach(leader, mapped)? else {
+        return Ok(None);
+    };
+    let end = Instant::now() + patience;
+    let answer = converse(socket, end).map_err(too_slow);
+    answer.map(Some).cannot(what)
+}
+
+/// A connection to the manager; `None` if the payload has no systemd, or not yet.
+pub(super) fn reach(leader: &PidFd, mapped: bool) -> Result<Option<UnixStream>> {
+    let what = || "reach the service manager of the machine";
     let root = ImageRoot::open(format!("/proc/{}/root", leader.pid()).as_ref())?;
     // Only while the process has not been reaped the number was its own.
     if !leader.is_running().cannot(what)? {
@@ -56,9 +69,7 @@ pub(crate) fn ask(leader: &PidFd, mapped: bool, patience: Duration) -> Result<Op
         return Ok(None);
     }
     let socket = connect(leader, mapped, &place).map_err(too_slow);
-    let end = Instant::now() + patience;
-    let answer = socket.and_then(|socket| converse(socket, end).map_err(too_slow));
-    answer.map(Some).cannot(what)
+    socket.map(Some).cannot(what)
 }
 
 /// A connection to the socket `place`, made by a process that is root in the machine. systemd wants
@@ -183,8 +194,8 @@ impl Talk {
     fn call(&mut self, interface: &str, member: &str, body: Body<'_>) -> io::Result<Vec<u8>> {
         self.serial += 1;
         let call = Call {
-            destination: "org.freedesktop.systemd1",
-            path: "/org/freedesktop/systemd1",
+            destination: DESTINATION,
+            path: PATH,
             interface,
             member,
             body,
@@ -198,13 +209,13 @@ impl Talk {
             match dbus::reply(&header, &rest, self.serial).ok_or_else(nonsense)? {
                 Reply::Results(body) => return Ok(body.to_vec()),
                 Reply::Refused => return Err(io::Error::other(format!("it refuses {member}"))),
-                Reply::Other => {}
+                Reply::Other | Reply::Signal(_) => {}
             }
         }
     }
 }
 
-fn nonsense() -> io::Error {
+pub(super) fn nonsense() -> io::Error {
     io::Error::other("its answer makes no sense")
 }
 

@@ -16,13 +16,15 @@ mod manager;
 mod nixos;
 mod own;
 mod shell;
+mod units;
 mod user;
 
 pub use self::bind::{BindRequest, bind, unbind};
-pub use self::enter::{Command, exec};
+pub use self::enter::{Command, end_command, exec};
 pub(crate) use self::entrance::Entrance;
 pub(crate) use self::env::has_command;
 pub use self::login::{LoginEvent, login};
 pub(crate) use self::manager::ask;
 pub(crate) use self::own::nsrun;
 pub use self::shell::{Shell, shell};
+pub use self::units::{Unit, Units};

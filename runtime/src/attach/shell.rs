@@ -126,5 +126,6 @@ fn plainly(leader: Option<i32>, shell: &Shell) -> Result<Command> {
         terminal: shell.terminal,
         // A login shell does so itself.
         login_environment: !shell.words.is_empty(),
+        leaves_processes: false,
     })
 }

@@ -45,6 +45,15 @@ impl Leaf {
     }
 }
 
+/// Ends a command and whatever it has started; that there is none of that number is no failure.
+pub(super) fn kill(payload: &Dir, number: u32) -> std::io::Result<()> {
+    match payload.child(format!("{PREFIX}{number}")) {
+        Ok(dir) => tree::kill(&dir),
+        Err(Errno::NOENT | Errno::NODEV) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
 impl Leaf {
     /// Ends the command and whatever it has started, with SIGKILL.
     ///

@@ -171,6 +171,15 @@ impl MachineCgroup {
         tree::kill(&self.payload).cannot(|| format!("kill cgroup {}", self.path.display()))
     }
 
+    /// Ends one command that joined, by its number, and whatever it has started.
+    ///
+    /// # Errors
+    /// What the kernel says, but not that they are gone.
+    pub fn kill_exec_leaf(&self, number: u32) -> Result<()> {
+        super::leaf::kill(&self.payload, number)
+            .cannot(|| format!("kill a command in cgroup {}", self.path.display()))
+    }
+
     /// Ends the commands that joined, and nothing else.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -19,7 +19,7 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::name::MachineName;
 
 /// A message has a few lines.
-const LONGEST: usize = 4096;
+pub(super) const LONGEST: usize = 4096;
 
 /// What a start waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,20 +50,7 @@ pub fn start_in_background(
     patience: Duration,
 ) -> Result<Started> {
     let what = || format!("start a supervisor for machine {name}");
-    let (ours, theirs) = rustix::net::socketpair(
-        AddressFamily::UNIX,
-        SocketType::SEQPACKET,
-        SocketFlags::CLOEXEC,
-        None,
-    )
-    .cannot(what)?;
-    let mut child = Command::new("/proc/self/exe")
-        .arg0("nsrun")
-        .args(words)
-        .stdin(Stdio::from(theirs))
-        .stdout(Stdio::null())
-        .spawn()
-        .cannot(what)?;
+    let (mut child, ours) = spawn(words, Stdio::inherit()).cannot(what)?;
     if reported(ours.as_fd(), until, Instant::now() + patience).cannot(what)? {
         return Ok(Started::Yes);
     }
@@ -76,6 +63,20 @@ pub fn start_in_background(
             Ok(Started::Ended(code.filter(|code| *code != 0).unwrap_or(1)))
         }
     }
+}
+
+/// This program once more, and the socket at which it reports.
+pub(super) fn spawn(words: &[OsString], complaints: Stdio) -> io::Result<(Child, OwnedFd)> {
+    let (family, kind) = (AddressFamily::UNIX, SocketType::SEQPACKET);
+    let (ours, theirs) = rustix::net::socketpair(family, kind, SocketFlags::CLOEXEC, None)?;
+    let child = Command::new("/proc/self/exe")
+        .arg0("nsrun")
+        .args(words)
+        .stdin(Stdio::from(theirs))
+        .stdout(Stdio::null())
+        .stderr(complaints)
+        .spawn()?;
+    Ok((child, ours))
 }
 
 /// Whether the supervisor reports in time that it is as far.
@@ -120,6 +121,18 @@ fn too_slow(name: &MachineName, patience: Duration) -> Error {
     .hint(format!(
         "it goes on: see `nsrun status {name}` and `nsrun logs {name}`, or end it by `nsrun stop {name}`"
     ))
+}
+
+/// In the supervisor: ends at once when the thread ends that has started it. The payload goes with it,
+/// and what it leaves is swept by the next command.
+pub(super) fn tie() -> Result<()> {
+    crate::launch::process::die_with_parent()
+        .cannot(|| "tie the machine to the process that starts it")?;
+    // The starter may have ended before; it has the other end of the socket.
+    match still_open(rustix::stdio::stdin()) {
+        true => Ok(()),
+        false => Err(Error::new(Kind::Failed, "whoever started this has ended")),
+    }
 }
 
 /// In the supervisor: leaves the session and the directory of whoever started it, and takes the

@@ -6,6 +6,7 @@
 
 mod background;
 mod console_logs;
+mod console_tail;
 mod control;
 mod devices;
 mod explain;
@@ -21,11 +22,13 @@ mod run;
 mod scratch;
 mod start;
 mod stop;
+mod tied;
 mod view;
 mod viewers;
 
 pub use self::background::{Started, Until, start_in_background};
 pub use self::console_logs::{Excerpt, Follow, console_log};
+pub use self::console_tail::{ConsoleTail, forget_console};
 pub use self::control::{Whom, kill, pause, power_off, reboot, resume, state, wait};
 pub use self::explain::{Explanation, explain};
 pub(crate) use self::host::Cgroups;
@@ -33,6 +36,7 @@ pub use self::journal::{Entries, journal};
 pub use self::restart::Restart;
 pub use self::start::{Event, StartOptions, start};
 pub use self::stop::{StopOptions, Stopped, stop};
+pub use self::tied::{News, Tied};
 pub use self::view::{
     Branch, Detail, Listing, Look, Manager, Process, Sample, Sampler, Samples, Summary, Unit, list,
     status,

@@ -34,6 +34,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct StartOptions {
     /// The machine has no terminal: its console is served, and logged.
     pub background: bool,
+    /// The machine does not outlive the process that has started this one.
+    pub tied: bool,
     /// What becomes of a machine that ends by itself.
     pub restart: Restart,
 }
@@ -64,6 +66,9 @@ pub fn start(
     options: StartOptions,
     tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<Outcome> {
+    if options.tied {
+        background::tie()?;
+    }
     if request.users == PrivateUsers::No {
         crate::sys::seal::ensure().cannot(|| "go on as a sealed copy of nsrun")?;
     }
