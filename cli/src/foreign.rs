@@ -90,10 +90,6 @@ const TABLE: &[(&[&str], Answer)] = &[
         &["--no-ask-password"],
         Not("nsrun never asks for a password"),
     ),
-    (
-        &["--port", "-p"],
-        Not("nsrun forwards no ports: use the machine's address or --network=host"),
-    ),
     (&["--no-pager"], Instead("nothing: nsrun starts no pager")),
 ];
 

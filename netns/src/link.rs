@@ -13,7 +13,7 @@ use crate::name::IfName;
 use crate::query::{self, Link};
 
 /// The kernel gives every namespace's loopback this index.
-const LOOPBACK_INDEX: u32 = 1;
+pub(crate) const LOOPBACK_INDEX: u32 = 1;
 
 /// Brings the namespace's loopback up; the kernel gives it 127.0.0.1 and ::1 then.
 pub(crate) async fn loopback_up(net: &Handle) -> Result<()> {

@@ -104,14 +104,25 @@ impl MacAddr {
         self.0[0] & 1 == 0 && self.0 != [0; 6]
     }
 
-    /// The address in `prefix` that a host of this Ethernet address makes for itself (EUI-64,
-    /// RFC 4291 appendix A).
+    /// The link-local address that the kernel makes for a link with this address, unless
+    /// told to make others (`addr_gen_mode`).
+    #[must_use]
+    pub fn link_local(self) -> Ipv6Addr {
+        Ipv6Addr::from(0xfe80_u128 << 112 | u128::from(self.interface_id()))
+    }
+
+    /// The address in the /64 of `prefix` that a host of this Ethernet address makes for itself
+    /// (RFC 4862).
     #[must_use]
     pub fn in_prefix(self, prefix: Ipv6Net) -> Ipv6Addr {
-        let [a, b, c, d, e, f] = self.0;
-        let interface = u64::from_be_bytes([a ^ 0x02, b, c, 0xff, 0xfe, d, e, f]);
         let network = u128::from(prefix.network());
-        Ipv6Addr::from(network & !u128::from(u64::MAX) | u128::from(interface))
+        Ipv6Addr::from(network & !u128::from(u64::MAX) | u128::from(self.interface_id()))
+    }
+
+    /// The modified EUI-64 of RFC 4291, appendix A.
+    fn interface_id(self) -> u64 {
+        let [a, b, c, d, e, f] = self.0;
+        u64::from_be_bytes([a ^ 0x02, b, c, 0xff, 0xfe, d, e, f])
     }
 
     /// The six octets in transmission order.
@@ -212,6 +223,14 @@ mod tests {
         assert!(mac.is_unicast());
         assert!(!MacAddr::from([1, 0, 0, 0, 0, 0]).is_unicast());
         assert!(!MacAddr::from([0; 6]).is_unicast());
+    }
+
+    #[test]
+    fn interfaces_are_named_as_in_the_rfc() {
+        let mac: MacAddr = "34:56:78:9a:bc:de".parse().unwrap();
+        assert_eq!(mac.link_local().to_string(), "fe80::3656:78ff:fe9a:bcde");
+        let address = mac.in_prefix("fd00:1::/64".parse().unwrap());
+        assert_eq!(address.to_string(), "fd00:1::3656:78ff:fe9a:bcde");
     }
 
     #[test]

@@ -96,6 +96,14 @@ pub(crate) async fn restore(net: &Handle, moved: &Moved) -> Result<bool> {
     mark(net, &link, &moved.alias).await.map(|()| true)
 }
 
+/// Gives a link that was sent back its old alias.
+pub(crate) async fn untag(net: &Handle, moved: &Moved) -> Result<()> {
+    match query::link(net, &moved.name).await? {
+        Some(link) => mark(net, &link, &moved.alias).await,
+        None => Err(Error::missing(format!("tag link {}", moved.name))),
+    }
+}
+
 async fn mark(net: &Handle, link: &Link, text: &str) -> Result<()> {
     let tagged = LinkUnspec::new_with_index(link.index).alias(text).build();
     set(net, tagged, || format!("tag link {}", link.name)).await

@@ -1,6 +1,7 @@
 //! The acting half: what can be done to a namespace's links.
 
 use std::fs::File;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use ipnet::IpNet;
@@ -10,6 +11,7 @@ use crate::bridge::{self, BridgePlan};
 use crate::error::{Error, Result};
 use crate::inside;
 use crate::link;
+use crate::loopback;
 use crate::moved::{self, MovePlan, Moved};
 use crate::name::IfName;
 use crate::owner::{self, Owner};
@@ -127,12 +129,21 @@ impl Net {
                 None => moved::find(&net, &moved.tag).await?.map(|link| link.index),
             };
             match index {
-                Some(index) => moved::send_back(&net, index, &moved.name, home.as_fd()).await,
-                None => Ok(()),
+                Some(index) => moved::send_back(&net, index, &moved.name, home.as_fd())
+                    .await
+                    .map(|()| true),
+                None => Ok(false),
             }
         });
-        let here = self.restore(moved)?;
-        if here { Ok(()) } else { sent }
+        match sent {
+            // Whoever had it may have written over the tag.
+            Ok(true) => Socket::here(&self.runtime)?
+                .run(&self.runtime, async |net| moved::untag(&net, moved).await),
+            other => match self.restore(moved)? {
+                true => Ok(()),
+                false => other.map(drop),
+            },
+        }
     }
 
     /// Gives a link that was lent and is back its old name and alias; tells whether it is here.
@@ -222,6 +233,17 @@ impl Net {
     pub fn loopback_up(&self, target: BorrowedFd<'_>) -> Result<()> {
         Socket::within(&self.runtime, target)?
             .run(&self.runtime, async |net| link::loopback_up(&net).await)
+    }
+
+    /// Adds an address to the loopback of the namespace `target`, of the scope of that
+    /// host; one that is there already is no failure.
+    ///
+    /// # Errors
+    /// If the namespace cannot be entered or the kernel refuses.
+    pub fn add_loopback_address(&self, target: BorrowedFd<'_>, address: IpAddr) -> Result<()> {
+        Socket::within(&self.runtime, target)?.run(&self.runtime, async |net| {
+            loopback::add_address(&net, address).await
+        })
     }
 
     /// The networks of all addresses and routes here, default routes left out.

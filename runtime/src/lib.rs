@@ -31,6 +31,7 @@ pub mod supervise;
 mod sys;
 pub mod systemd;
 pub mod terminal;
+mod text;
 mod virtual_file;
 mod within;
 

@@ -251,6 +251,55 @@ fn what_is_inaccessible_cannot_be_opened() {
 }
 
 #[test]
+fn what_is_inaccessible_stays_so_for_root_inside() {
+    let sandbox = Sandbox::new();
+    let image = sandbox.tiny("hidden", &[]);
+    let dir = source(&sandbox, "shared");
+    symlink("file", dir.join("link")).must("make a link");
+    let options = [
+        option("bind", &dir, ":/srv"),
+        "--inaccessible=/root".to_owned(),
+        "--inaccessible=/etc/pid1.conf".to_owned(),
+        "--inaccessible=/srv/link".to_owned(),
+    ];
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let covers = ["/root", "/etc/pid1.conf", "/srv/file"];
+    let facts: Facts = run(&sandbox, &options, &image, &["facts"]).success().json();
+    for cover in covers {
+        let on_it: Vec<&Mount> = facts.mounts.iter().filter(|m| m.point == cover).collect();
+        assert!(on_it.len() == 1 && on_it[0].has("ro"), "{cover}: {on_it:?}");
+    }
+    for cover in covers {
+        let words = ["umount", "detach", "remount-rw"].map(|what| format!("{what} {cover}"));
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let seen = attempts(&sandbox, &options, &image, &words);
+        assert_eq!(seen, ["EINVAL", "EINVAL", "EPERM"], "{cover}");
+    }
+    let words = ["create /made", "detach /srv", "list /srv"];
+    let seen = attempts(&sandbox, &options, &image, &words);
+    assert_eq!(seen, ["ok", "ok", "empty"], "the mount as a whole goes");
+}
+
+// A link from one mount into another is found at the cover's turn only.
+#[test]
+fn what_lies_across_mounts_or_in_no_image_is_covered_too() {
+    let sandbox = Sandbox::new();
+    let image = sandbox.tiny("across", &[]);
+    let dir = source(&sandbox, "shared");
+    symlink("/etc/pid1.conf", dir.join("link")).must("make a link");
+    let bind = option("bind", &dir, ":/srv");
+    let options = [
+        bind.as_str(),
+        "--inaccessible=/srv/link",
+        "--inaccessible=/run/host/os-release",
+        "--drop-capability=all",
+    ];
+    let words = ["read /etc/pid1.conf", "read /run/host/os-release"];
+    let seen = attempts(&sandbox, &options, &image, &words);
+    assert_eq!(seen, ["EACCES", "EACCES"]);
+}
+
+#[test]
 fn a_device_that_is_bound_can_be_used_and_no_other() {
     let sandbox = Sandbox::new();
     let image = sandbox.tiny("device", &[]);
@@ -340,4 +389,34 @@ fn a_dry_run_tells_the_mounts_and_makes_nothing() {
     assert!(done.stdout.contains("a new directory on /srv"), "{done}");
     assert!(done.stdout.contains("tmpfs on /srv/fs"), "{done}");
     assert!(!sandbox.image_root().join(&image).join("srv").exists());
+}
+
+// The root goes through the locks for that, and stage 2 of NixOS remounts it.
+#[test]
+fn systems_boot_with_something_of_theirs_covered() {
+    let sandbox = Sandbox::new();
+    for (name, build) in [("nixos", "demo"), ("debian", "trixie")] {
+        let image = sandbox.install(name, &[build]);
+        let words = [
+            "start",
+            "--wait=ready",
+            "--network=private",
+            "--inaccessible=/srv",
+        ];
+        let mut start = sandbox.command(&words);
+        start.arg(&image);
+        fs::create_dir_all(sandbox.image_root().join(&image).join("srv")).must("make /srv");
+        let _ = nsrun_tests::done::run(start, nsrun_tests::patience(180)).success();
+        let known: serde_json::Value = sandbox
+            .nsrun(&["--json", "status", &image])
+            .success()
+            .json();
+        let manager = &known["manager"];
+        assert_eq!(manager["state"], "running", "{build}: {manager}");
+        let _ = sandbox
+            .nsrun(&["exec", &image, "--", "umount", "/srv"])
+            .expect_stderr("not mounted")
+            .expect_status(32);
+        let _ = sandbox.nsrun(&["stop", &image]).success();
+    }
 }

@@ -293,7 +293,6 @@ fn options_of_nspawn_that_there_are_not_are_told_by_name() {
     for (option, word) in [
         ("--oci-bundle=/x", "OCI"),
         ("-D", "operand"),
-        ("--network-veth", "--network=veth"),
         ("--bind-user=me", "--bind=HOME"),
         ("--selinux-context=x", "labels"),
     ] {

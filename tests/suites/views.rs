@@ -71,6 +71,22 @@ fn status_has_the_fields_of_machinectl() {
     let _ = sandbox.nsrun(&["stop", &image]).success();
 }
 
+// A file system of the machine's own could keep whoever opens a file in it waiting.
+#[test]
+fn a_list_tells_the_system_of_the_start_without_a_look_into_the_machine() {
+    let sandbox = Sandbox::new();
+    let image = sandbox.tiny("release", &[READY]);
+    start(&sandbox, &image, "host");
+    let release = sandbox.image_root().join(&image).join("usr/lib/os-release");
+    std::fs::write(release, "ID=newer\nVERSION_ID=2\n").must("write another release");
+    let list: Value = sandbox.nsrun(&["--json", "list"]).success().json();
+    assert_eq!(list[0]["os_id"], "tiny", "{list}");
+    assert_eq!(list[0]["os_version"], "1", "{list}");
+    let now = status(&sandbox, &image);
+    assert_eq!(now["os_id"], "newer", "{now}");
+    let _ = sandbox.nsrun(&["stop", &image]).success();
+}
+
 #[test]
 fn status_takes_several_names_or_all() {
     let sandbox = Sandbox::new();

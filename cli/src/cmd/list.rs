@@ -56,9 +56,9 @@ pub fn run(args: &ListArgs, globals: &Globals) -> Result<()> {
     }
     let screen = Screen::detect();
     let screen = if args.full { screen.full() } else { screen };
-    for line in table(&machines, args).lines() {
-        report::line(screen.fit(line, 0));
-    }
+    let table = table(&machines, args);
+    let lines: Vec<_> = table.lines().map(|line| screen.fit(line, 0)).collect();
+    report::line(lines.join("\n"));
     if legend {
         report::line(format_args!("\n{} machines listed.", machines.len()));
     }

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::ValueHint;
 use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
 use nsrun_runtime::plan::network::{
-    Addressing, Bridged, Choice, Ipv4Net, Ipv6Net, LinkPair, LinksRequest, MacAddr, Mtu, Vlan, Zone,
+    Addressing, Bridged, Choice, Ipv4Net, Ipv6Net, LinkPair, LinksRequest, MacAddr, Mtu, Publish,
+    PublishHost, Vlan, Zone,
 };
 use nsrun_runtime::plan::{Network, Request};
 use nsrun_runtime::{Error, Kind, Result};
@@ -108,6 +109,15 @@ pub struct NetworkArgs {
     /// Resolve names by this server
     #[arg(help_heading = HEADING, long, value_name = "ADDRESS")]
     dns: Vec<IpAddr>,
+
+    /// Publish a port of the machine at PORT of the host
+    #[arg(help_heading = HEADING, short = 'p', long,
+        value_name = "[ADDRESS:][tcp:|udp:]PORT[-LAST][:MACHINE]")]
+    port: Vec<Publish>,
+
+    /// Let the machine find a port of the host's loopback on its own
+    #[arg(help_heading = HEADING, long, value_name = "[tcp:|udp:]PORT")]
+    publish_host: Vec<PublishHost>,
 }
 
 impl NetworkArgs {
@@ -131,6 +141,8 @@ impl NetworkArgs {
                 gateways: self.gateway.clone(),
                 dns: self.dns.clone(),
             },
+            ports: self.port.clone(),
+            host_ports: self.publish_host.clone(),
         };
         Ok(())
     }

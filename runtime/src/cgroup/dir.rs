@@ -36,10 +36,8 @@ impl Dir {
     fn open_at(parent: impl AsFd, path: impl Arg) -> Result<Self, Errno> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(parent, path, flags, Mode::empty())?;
-        match u64::try_from(rustix::fs::fstatfs(&fd)?.f_type) {
-            Ok(CGROUP2) => Ok(Self(fd)),
-            _ => Err(Errno::NOTDIR),
-        }
+        expect_cgroup(&fd)?;
+        Ok(Self(fd))
     }
 
     /// Makes a child and opens it.
@@ -133,6 +131,26 @@ impl AsFd for Dir {
     }
 }
 
+/// Whether a line `key 1` is in the `cgroup.events` of the cgroup at a path on the host.
+///
+/// # Errors
+/// ENOTDIR also if the path is not in a cgroup v2 file system.
+pub(super) fn event(path: &Path, key: &str) -> Result<bool, Errno> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path.join("cgroup.events"), flags, Mode::empty())?;
+    expect_cgroup(&file)?;
+    let mut text = [0; 256];
+    let length = rustix::io::read(&file, &mut text)?;
+    Ok(flag(&String::from_utf8_lossy(&text[..length]), key))
+}
+
+fn expect_cgroup(fd: &OwnedFd) -> Result<(), Errno> {
+    match u64::try_from(rustix::fs::fstatfs(fd)?.f_type) {
+        Ok(CGROUP2) => Ok(()),
+        _ => Err(Errno::NOTDIR),
+    }
+}
+
 /// Whether a line `key 1` is in the text of `cgroup.events`.
 pub(super) fn flag(events: &str, key: &str) -> bool {
     events
@@ -161,5 +179,8 @@ mod tests {
     fn a_directory_of_another_file_system_is_not_a_cgroup() {
         let error = Dir::open(Path::new("/proc")).unwrap_err();
         assert_eq!(error, Errno::NOTDIR);
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("cgroup.events"), "frozen 1\n").unwrap();
+        assert_eq!(event(dir.path(), "frozen"), Err(Errno::NOTDIR));
     }
 }

@@ -37,7 +37,7 @@ mod tests;
 pub use branch::Branch;
 pub use host::{Host, Layout, Mount, Placement};
 pub use leaf::Leaf;
-pub use machine::MachineCgroup;
+pub use machine::{MachineCgroup, is_frozen, is_populated};
 pub use options::{ScopeOptions, Slice};
 pub use property::Property;
 pub use scope::{Scope, sweep, sweep_own};

@@ -78,25 +78,30 @@ pub(super) fn rename(dirs: &Dirs, old: &str, new: &str) -> Result<()> {
     }
 }
 
-/// All marks, in the order of their names.
-pub(super) fn all(dirs: &Dirs) -> Result<Vec<Enabled>> {
+/// The names of all that are marked, in their order.
+pub(super) fn names(dirs: &Dirs) -> Result<Vec<MachineName>> {
     let dir = dir(dirs);
     let what = || format!("read {}", dir.display());
     let entries = match std::fs::read_dir(&dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         other => other.cannot(what)?,
     };
-    let mut marks = Vec::new();
+    let mut names = Vec::new();
     for entry in entries {
-        let entry = entry.cannot(what)?;
-        let name = entry.file_name();
+        let name = entry.cannot(what)?.file_name();
         let name = name.to_str().and_then(|name| name.strip_suffix(".json"));
-        if let Some(Ok(name)) = name.map(str::parse) {
-            marks.push(read(&entry.path(), name)?);
-        }
+        names.extend(name.and_then(|name| name.parse().ok()));
     }
-    marks.sort_by(|one, other| one.name.cmp(&other.name));
-    Ok(marks)
+    names.sort();
+    Ok(names)
+}
+
+/// All marks, in the order of their names.
+pub(super) fn all(dirs: &Dirs) -> Result<Vec<Enabled>> {
+    let names = names(dirs)?.into_iter();
+    names
+        .map(|name| read(&path(dirs, name.as_str()), name))
+        .collect()
 }
 
 fn read(path: &Path, name: MachineName) -> Result<Enabled> {

@@ -106,6 +106,27 @@ pub fn all(dirs: &Dirs) -> Result<Vec<Enabled>> {
     Ok(marks)
 }
 
+/// The names of all that start when the host boots, found at once: for a look at many machines.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Names(Vec<MachineName>);
+
+impl Names {
+    /// None, if the marks cannot be read.
+    pub(crate) fn look(dirs: &Dirs) -> Self {
+        let mut names = mark::names(dirs).unwrap_or_default();
+        if !names.is_empty() {
+            let host = Host::probe();
+            names.retain(|name| host.starts(dirs, name.as_str()));
+        }
+        Self(names)
+    }
+
+    /// Whether that machine is among them.
+    pub(crate) fn has(&self, name: &MachineName) -> bool {
+        self.0.binary_search(name).is_ok()
+    }
+}
+
 /// What starts enabled machines on this host.
 #[must_use]
 pub fn starter(dirs: &Dirs, name: &MachineName) -> Starter {

@@ -22,7 +22,7 @@ use crate::within::open_within;
 const LONGEST: u64 = 64 * 1024;
 
 /// The profile that a NixOS image's init belongs to.
-const NIXOS_SYSTEM: &str = "nix/var/nix/profiles/system";
+pub(super) const NIXOS_SYSTEM: &str = "nix/var/nix/profiles/system";
 
 /// The image as planning sees it.
 #[derive(Clone, Debug, Default)]

@@ -6,6 +6,7 @@ mod host;
 mod image;
 mod journal;
 mod program;
+mod release;
 mod sources;
 
 pub use self::accounts::Account;
@@ -15,4 +16,5 @@ pub use self::image::ImageFacts;
 pub(crate) use self::image::ImageRoot;
 pub(crate) use self::journal::{Entry, JournalFacts};
 pub(crate) use self::program::INITS;
+pub use self::release::Release;
 pub(crate) use self::sources::{Node, Opened, open as open_sources};

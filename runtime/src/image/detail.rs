@@ -9,7 +9,7 @@ use super::name::ImageName;
 use crate::dirs::Dirs;
 use crate::enabled;
 use crate::error::Result;
-use crate::facts::ImageRoot;
+use crate::facts::{ImageRoot, Release};
 use crate::ownership::TreeIds;
 
 /// Longest value that is shown of what an image says of itself.
@@ -93,16 +93,9 @@ fn first_line(root: &ImageRoot, path: &str) -> Option<String> {
     (!line.is_empty()).then(|| plain(line))
 }
 
-/// `PRETTY_NAME` of os-release.
+/// What people call the operating system.
 pub(super) fn os(root: &ImageRoot) -> Option<String> {
-    let content = root
-        .read("etc/os-release")
-        .or_else(|_| root.read("usr/lib/os-release"))
-        .ok()?;
-    let text = String::from_utf8_lossy(&content);
-    let mut lines = text.lines();
-    let value = lines.find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
-    Some(plain(value.trim().trim_matches(['"', '\''])))
+    Release::look(root).os
 }
 
 /// Text of an image must not reach the terminal's escape sequences.

@@ -2,9 +2,9 @@
 //! the kernel, with the machine's root for the root, and made from a descriptor. Allocates nothing.
 
 use std::ffi::CStr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::mount::{MoveMountFlags, OpenTreeFlags};
 
@@ -18,14 +18,26 @@ const STRICT: ResolveFlags = ResolveFlags::BENEATH
     .union(ResolveFlags::NO_XDEV);
 
 /// Takes a tree that the parent made before there was a child.
-pub(crate) fn take(slots: &mut Slots, trees: &[OwnedFd], tree: usize) -> Result<(), Errno> {
+pub(crate) fn take(
+    slots: &mut Slots,
+    trees: &[OwnedFd],
+    tree: usize,
+    into: Slot,
+) -> Result<(), Errno> {
     let fd = trees.get(tree).ok_or(Errno::BADF)?;
-    slots.put(Slot::Passing, rustix::io::fcntl_dupfd_cloexec(fd, 0)?);
+    slots.put(into, rustix::io::fcntl_dupfd_cloexec(fd, 0)?);
     Ok(())
 }
 
 /// Finds where to mount, and makes what is missing.
-pub(crate) fn target(slots: &mut Slots, path: &[Component], make: Make) -> Result<(), Errno> {
+pub(crate) fn target(
+    slots: &mut Slots,
+    root: Slot,
+    path: &[Component],
+    make: Make,
+) -> Result<(), Errno> {
+    // One that was not used must not be taken for this one.
+    let _ = slots.take(Slot::Target);
     let Some((last, above)) = path.split_last() else {
         return Err(Errno::INVAL);
     };
@@ -35,9 +47,14 @@ pub(crate) fn target(slots: &mut Slots, path: &[Component], make: Make) -> Resul
             Make::Nothing => Make::Nothing,
             _ => Make::Directory,
         };
-        parent = Some(find_or_make(slots, parent.as_ref(), component, make)?);
+        parent = Some(find_or_make(
+            slots.get(root)?,
+            parent.as_ref(),
+            component,
+            make,
+        )?);
     }
-    let found = find_or_make(slots, parent.as_ref(), last, make)?;
+    let found = find_or_make(slots.get(root)?, parent.as_ref(), last, make)?;
     let kind = FileType::from_raw_mode(rustix::fs::fstat(&found)?.st_mode);
     match (make, kind) {
         (Make::Directory, kind) if kind != FileType::Directory => return Err(Errno::NOTDIR),
@@ -48,12 +65,11 @@ pub(crate) fn target(slots: &mut Slots, path: &[Component], make: Make) -> Resul
 }
 
 fn find_or_make(
-    slots: &Slots,
+    root: BorrowedFd<'_>,
     parent: Option<&OwnedFd>,
     component: &Component,
     make: Make,
 ) -> Result<OwnedFd, Errno> {
-    let root = slots.get(Slot::Root)?;
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let whole = component.path.as_c_str();
     match open_within(root, whole, flags) {
@@ -94,8 +110,8 @@ pub(crate) fn clone_inside(slots: &mut Slots, path: &CStr, recursive: bool) -> R
     Ok(())
 }
 
-/// Clones the node that nobody can open and that is of the target's kind.
-pub(crate) fn cover(slots: &mut Slots) -> Result<(), Errno> {
+/// Clones the node that nobody can open and that is of the target's kind, unless the target is one.
+pub(crate) fn cover(slots: &mut Slots, from: Slot) -> Result<(), Errno> {
     let stat = rustix::fs::fstat(slots.get(Slot::Target)?)?;
     let node = match FileType::from_raw_mode(stat.st_mode) {
         FileType::Directory => c"host/inaccessible/dir",
@@ -104,10 +120,17 @@ pub(crate) fn cover(slots: &mut Slots) -> Result<(), Errno> {
         // The kernel mounts any file over any other; a device node cannot be made here.
         _ => c"host/inaccessible/reg",
     };
+    // A cover that went through the locks shows the stage's own node.
+    if let Ok(stage) = slots.get(Slot::Stage)
+        && let Ok(locked) = rustix::fs::statat(stage, node, AtFlags::SYMLINK_NOFOLLOW)
+        && (locked.st_dev, locked.st_ino) == (stat.st_dev, stat.st_ino)
+    {
+        return slots.take(Slot::Target).map(drop);
+    }
     let flags = OpenTreeFlags::OPEN_TREE_CLONE
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
         | OpenTreeFlags::AT_SYMLINK_NOFOLLOW;
-    let tree = rustix::mount::open_tree(slots.get(Slot::Run)?, node, flags)?;
+    let tree = rustix::mount::open_tree(slots.get(from)?, node, flags)?;
     slots.put(Slot::Passing, tree);
     Ok(())
 }

@@ -36,6 +36,7 @@ impl fmt::Display for Slot {
             Self::Console => "the terminal",
             Self::Notify => "the notification socket",
             Self::Control => "the control socket",
+            Self::Holder => "a tree with something to cover",
         })
     }
 }
@@ -156,7 +157,7 @@ fn custom(op: &Op, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             })
         }
         Op::CloneInside { path, .. } => write!(f, "clone {} of the image", Text(path)),
-        Op::Cover { target } => write!(f, "make a cover for {}", Text(target)),
+        Op::Cover { target, .. } => write!(f, "make a cover for {}", Text(target)),
         Op::Mount { target } => write!(f, "mount on {}", Text(target)),
         _ => Ok(()),
     }

@@ -77,7 +77,7 @@ impl Live {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let mut slots = Slots::new();
         slots.put(Slot::Root, rustix::fs::open(c"/", flags, Mode::empty())?);
-        custom::target(&mut slots, &self.target, self.make)?;
+        custom::target(&mut slots, Slot::Root, &self.target, self.make)?;
         let found = slots.take(Slot::Target)?;
         let kind = FileType::from_raw_mode(rustix::fs::fstat(&found)?.st_mode);
         match (self.shape, kind) {

@@ -190,13 +190,21 @@ pub(crate) enum Op {
     /// Writes to a file that exists.
     Write { at: Place, content: Vec<u8> },
     /// Takes a tree that the parent made before the clone.
-    Take { tree: usize, target: CString },
-    /// Finds a path inside the machine to mount on, and makes what is missing of it.
-    Target { path: Vec<Component>, make: Make },
+    Take {
+        tree: usize,
+        into: Slot,
+        target: CString,
+    },
+    /// Finds a path inside a tree to mount on, and makes what is missing of it.
+    Target {
+        root: Slot,
+        path: Vec<Component>,
+        make: Make,
+    },
     /// Clones what the machine has at a path.
     CloneInside { path: CString, recursive: bool },
-    /// Clones a node like the target that nobody can open.
-    Cover { target: CString },
+    /// Clones a node like the target that nobody can open. Nothing is to be mounted on one already.
+    Cover { from: Slot, target: CString },
     /// Mounts on the target.
     Mount { target: CString },
     /// Opens a terminal in the payload's own devpts.

@@ -29,6 +29,8 @@ pub(crate) enum Slot {
     Credentials,
     /// The file system whose mounts are being locked.
     Stage,
+    /// A tree in which something is covered while it is staged.
+    Holder,
     /// Where the next mount goes.
     Target,
     /// A mount between its making and its attaching.

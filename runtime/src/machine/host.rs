@@ -50,23 +50,13 @@ impl Cgroups {
 
 impl state::Host for Cgroups {
     fn is_populated(&self, cgroup: &Path) -> Result<bool> {
-        let Some(path) = self.absolute(cgroup) else {
-            return Ok(false);
-        };
-        match MachineCgroup::open(&path)? {
-            Some(machine) => machine.populated(),
-            None => Ok(false),
-        }
+        let path = self.absolute(cgroup);
+        path.map_or(Ok(false), |path| cgroup::is_populated(&path))
     }
 
     fn is_frozen(&self, cgroup: &Path) -> Result<bool> {
-        let Some(path) = self.absolute(cgroup) else {
-            return Ok(false);
-        };
-        match MachineCgroup::open(&path)? {
-            Some(machine) => machine.frozen(),
-            None => Ok(false),
-        }
+        let path = self.absolute(cgroup);
+        path.map_or(Ok(false), |path| cgroup::is_frozen(&path))
     }
 
     fn end_cgroup(&self, cgroup: &Path) -> Result<()> {

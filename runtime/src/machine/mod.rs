@@ -38,8 +38,8 @@ pub use self::start::{Event, StartOptions, start};
 pub use self::stop::{StopOptions, Stopped, stop};
 pub use self::tied::{News, Tied};
 pub use self::view::{
-    Branch, Detail, Listing, Look, Manager, Process, Release, Sample, Sampler, Samples, Summary,
-    Unit, list, status,
+    Branch, Detail, Listing, Look, Manager, Process, Sample, Sampler, Samples, Summary, Unit, list,
+    status,
 };
 pub use self::viewers::{attach, type_at_console};
 pub use crate::network::set_links_up;

@@ -17,6 +17,7 @@ use super::scratch;
 use crate::cgroup::{self, Scope};
 use crate::dirs::Dirs;
 use crate::error::{Context, Error, Kind, Result};
+use crate::facts::{ImageRoot, Release};
 use crate::host_limits::{Crowd, Share};
 use crate::lock::{ImageLocks, Mode};
 use crate::network::Attached;
@@ -135,7 +136,7 @@ pub fn start(
         true => Some(share(&plan, &store, tell)?),
         false => None,
     };
-    let record = record(&plan, range, scope.path(), cgroups.host())?;
+    let record = record(&plan, &root, range, scope.path(), cgroups.host())?;
     let machine = Machine {
         gathered,
         range,
@@ -235,7 +236,13 @@ fn below_mount(path: &Path, host: &cgroup::Host) -> String {
     below.unwrap_or(path).display().to_string()
 }
 
-fn record(plan: &Plan, range: Option<Range>, scope: &Path, host: &cgroup::Host) -> Result<Record> {
+fn record(
+    plan: &Plan,
+    root: &ImageRoot,
+    range: Option<Range>,
+    scope: &Path,
+    host: &cgroup::Host,
+) -> Result<Record> {
     Ok(Record {
         name: plan.machine.to_string(),
         boot_id: state::boot_id()?,
@@ -256,6 +263,7 @@ fn record(plan: &Plan, range: Option<Range>, scope: &Path, host: &cgroup::Host) 
         addresses: Vec::new(),
         init: plan.argv.clone(),
         restrictions: plan.restrictions.clone(),
+        release: Release::look(root),
         ready: false,
         status: None,
     })

@@ -3,9 +3,7 @@
 mod console;
 mod detail;
 mod process;
-mod release;
 mod sample;
-mod text;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,13 +12,12 @@ use serde::Serialize;
 
 pub use self::detail::{Detail, Look, Manager, Unit, status};
 pub use self::process::{Branch, Process};
-pub use self::release::Release;
 pub use self::sample::{Sample, Sampler, Samples};
 use super::host::Cgroups;
 use crate::dirs::Dirs;
-use crate::enabled;
+use crate::enabled::Names;
 use crate::error::{Error, Result};
-use crate::facts::ImageRoot;
+use crate::facts::{ImageRoot, Release};
 use crate::name::MachineName;
 use crate::state::{Machine, PidFd, State, Store};
 
@@ -33,7 +30,7 @@ pub struct Summary {
     pub class: String,
     /// What it does.
     pub state: State,
-    /// Its operating system.
+    /// Its operating system: in a list, as it was when the machine was started.
     #[serde(flatten)]
     pub release: Release,
     /// Its addresses.
@@ -57,9 +54,10 @@ pub struct Listing {
 /// If the state directory cannot be used.
 pub fn list(dirs: &Dirs) -> Result<Listing> {
     let store = Store::new(dirs, Arc::new(Cgroups::probe()?));
+    let enabled = Names::look(dirs);
     let mut listing = Listing::default();
     for machine in store.list()? {
-        match machine.and_then(|machine| summary(dirs, &machine)) {
+        match machine.and_then(|machine| summary(&enabled, &machine)) {
             Ok((row, _)) if row.state == State::Dead => {}
             Ok((row, _)) => listing.machines.push(row),
             Err(error) => listing.problems.push(error),
@@ -68,28 +66,29 @@ pub fn list(dirs: &Dirs) -> Result<Listing> {
     Ok(listing)
 }
 
-/// The row of a machine, and what was opened for it.
-fn summary(dirs: &Dirs, machine: &Machine) -> Result<(Summary, Option<Inside>)> {
+/// The row of a machine, and its PID 1.
+///
+/// Many machines are looked at so, of which one may keep whoever opens its files waiting for ever: a
+/// file system of its own can. So none of its files is opened.
+fn summary(enabled: &Names, machine: &Machine) -> Result<(Summary, Option<PidFd>)> {
     let record = machine.record();
     let leader = machine.leader()?;
     let state = machine.state_by(leader.as_ref())?;
-    let inside = leader.and_then(Inside::open);
     let summary = Summary {
         name: machine.name().clone(),
         class: record
             .map(|record| record.class.clone())
             .unwrap_or_default(),
         state,
-        release: inside
-            .as_ref()
-            .map(|inside| Release::look(&inside.root))
+        release: record
+            .map(|record| record.release.clone())
             .unwrap_or_default(),
         addresses: record
             .map(|record| record.addresses.clone())
             .unwrap_or_default(),
-        enabled: enabled::is_enabled(dirs, machine.name()),
+        enabled: enabled.has(machine.name()),
     };
-    Ok((summary, inside))
+    Ok((summary, leader))
 }
 
 /// The machine's PID 1 and the root directory that it has.

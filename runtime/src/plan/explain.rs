@@ -46,6 +46,10 @@ impl Plan {
         let links = self.links.others.iter();
         lines.extend(links.map(|link| ("link", link.to_string())));
         lines.extend(self.links.addressing.explain());
+        let ports = self.links.ports.iter();
+        lines.extend(ports.map(|port| ("port", port.to_string())));
+        let ports = self.links.host_ports.iter();
+        lines.extend(ports.map(|port| ("port of the host", port.to_string())));
         let namespace = self.network_namespace.iter();
         lines.extend(namespace.map(|path| ("network namespace", path.display().to_string())));
         let pivot = self.pivot_root.iter();

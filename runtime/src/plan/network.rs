@@ -11,7 +11,7 @@ pub use nsrun_netns::{Ipv4Net, Ipv6Net, MacAddr};
 use super::Network;
 use crate::error::{Error, Kind, Result};
 
-pub use self::parse::{Bridged, LinkPair, Mtu, Vlan, Zone};
+pub use self::parse::{Bridged, LinkPair, Mtu, Publish, PublishHost, Transport, Vlan, Zone};
 
 /// nspawn's name for the machine's end: images match on it.
 pub(crate) const HOST0: &str = "host0";
@@ -74,6 +74,10 @@ pub struct LinksRequest {
     pub vlans: Vec<Vlan>,
     /// What the first link gets.
     pub addressing: Addressing,
+    /// Ports of the host that lead to the machine.
+    pub ports: Vec<Publish>,
+    /// Ports of the host that the machine finds on its loopback.
+    pub host_ports: Vec<PublishHost>,
 }
 
 /// What the host's end of `host0` is connected to.
@@ -131,6 +135,10 @@ pub struct Links {
     pub others: Vec<Other>,
     /// What the first one gets.
     pub addressing: Addressing,
+    /// Ports of the host that lead to the machine.
+    pub ports: Vec<Publish>,
+    /// Ports of the host that the machine finds on its loopback.
+    pub host_ports: Vec<PublishHost>,
 }
 
 impl LinksRequest {
@@ -188,7 +196,10 @@ pub(super) fn plan(
         host0,
         others,
         addressing: request.addressing.clone(),
+        ports: request.ports.clone(),
+        host_ports: request.host_ports.clone(),
     };
+    check_ports(network, &links)?;
     check_names(&links)?;
     check_addressing(&links)?;
     Ok((network, links))
@@ -231,6 +242,41 @@ fn check_names(links: &Links) -> Result<()> {
             return Err(Error::new(Kind::Usage, what).hint("a name for it inside: LINK:NAME"));
         }
         names.push(name);
+    }
+    Ok(())
+}
+
+/// Ports are those of a link that the host routes, and each leads to one place.
+fn check_ports(network: Network, links: &Links) -> Result<()> {
+    let mut seen: Vec<(Option<IpAddr>, Transport, u16)> = Vec::new();
+    for publish in &links.ports {
+        if !links.is_routed() {
+            let what =
+                format!("cannot publish port {publish}: the host does not route for the machine");
+            let hint = match network {
+                Network::Host => "with the host's network its ports are the host's",
+                _ => "--network=veth or --network-zone=NAME gives it such a link",
+            };
+            return Err(Error::new(Kind::Usage, what).hint(hint));
+        }
+        for (port, _) in publish.pairs() {
+            let one = (publish.address, publish.protocol, port);
+            let other = seen.iter().any(|&(address, protocol, number)| {
+                let same = publish.address;
+                let meets = address == same || address.is_none() || same.is_none();
+                meets && (protocol, number) == (one.1, one.2)
+            });
+            if other {
+                let what =
+                    format!("cannot publish port {port} of {publish}: it is published twice");
+                return Err(Error::new(Kind::Usage, what));
+            }
+            seen.push(one);
+        }
+    }
+    if network == Network::Host && !links.host_ports.is_empty() {
+        let what = "cannot give the machine ports of the host: it has the host's network";
+        return Err(Error::new(Kind::Usage, what));
     }
     Ok(())
 }

@@ -2,12 +2,12 @@
 
 use super::limits::{Delegated, LimitOf};
 use super::mounts::{Bind, Inaccessible, Overlay, Tmpfs};
-use super::places::{BindUserShell, Port};
+use super::places::BindUserShell;
 use super::values::{InnerPath, MachineId, UserName, Variable};
 use crate::caps::CapSet;
 use crate::name::MachineName;
 use crate::ownership::Ownership;
-use crate::plan::network::{Bridged, LinkPair, Zone};
+use crate::plan::network::{Bridged, LinkPair, Publish, Zone};
 use crate::plan::tuning::{AskedLimit, CpuList, OomScore, Personality};
 use crate::plan::{LinkJournal, PivotRoot, ResolvConf, Timezone, Volatile};
 use crate::range::PrivateUsers;
@@ -68,7 +68,7 @@ pub(super) struct Settings {
     pub(super) ipvlan: Vec<LinkPair>,
     pub(super) bridge: Option<Bridged>,
     pub(super) zone: Option<Zone>,
-    pub(super) port: Vec<Port>,
+    pub(super) port: Vec<Publish>,
 }
 
 /// `LimitCPU=` and the like.

@@ -3,7 +3,7 @@
 use super::field::{Form, Item};
 use super::values::{absolute, invalid, truth};
 use crate::error::Result;
-use crate::plan::network::{Bridged, LinkPair, Zone};
+use crate::plan::network::{Bridged, LinkPair, Publish, Zone};
 use crate::plan::{LinkJournal, ResolvConf, Timezone, Volatile};
 
 /// `BindUserShell=`: the user's own shell, none, or a program.
@@ -50,34 +50,11 @@ impl Form for Zone {
     }
 }
 
-/// `Port=`: `[tcp:|udp:]HOST[:MACHINE]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Port {
-    udp: bool,
-    host: u16,
-    machine: u16,
-}
-
-impl Item for Port {
-    const WHAT: &'static str = "[tcp:|udp:]HOST[:MACHINE]";
+impl Item for Publish {
+    const WHAT: &'static str = "[ADDRESS:][tcp:|udp:]PORT[-LAST][:MACHINE]";
 
     fn parse_line(text: &str) -> Result<Vec<Self>> {
-        let wrong = || invalid("port", text, "expected [tcp:|udp:]HOST[:MACHINE]");
-        let (udp, ports) = match text.split_once(':') {
-            Some(("tcp", ports)) => (false, ports),
-            Some(("udp", ports)) => (true, ports),
-            _ => (false, text),
-        };
-        let (host, machine) = ports.split_once(':').unwrap_or((ports, ports));
-        let number = |text: &str| {
-            let digits = text.bytes().all(|b| b.is_ascii_digit());
-            text.parse::<u16>().ok().filter(|&port| digits && port != 0)
-        };
-        Ok(vec![Self {
-            udp,
-            host: number(host).ok_or_else(wrong)?,
-            machine: number(machine).ok_or_else(wrong)?,
-        }])
+        Ok(vec![text.parse()?])
     }
 }
 
@@ -130,17 +107,6 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn ports_are_1_to_65535_of_two_protocols() {
-        let port = |text| Port::parse_line(text).unwrap().remove(0);
-        assert_eq!(port("80").machine, 80);
-        let udp = port("udp:53:5353");
-        assert_eq!((udp.udp, udp.host, udp.machine), (true, 53, 5353));
-        for text in ["0", "65536", "sctp:1", "tcp:", "1:2:3", "+1"] {
-            assert!(Port::parse_line(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
     fn interfaces_and_zones_fit_the_kernel() {
         assert_eq!(LinkPair::parse_line("eth0 eth1:host1").unwrap().len(), 2);
         assert!(LinkPair::parse_line("a/b").is_err());
@@ -161,7 +127,7 @@ mod tests {
         fn reading_never_panics(text in "\\PC{0,40}|[:/+,a-z\\\\]{0,30}") {
             let _ = LinkPair::parse_line(&text);
             let _ = <Zone as Form>::parse(&text);
-            let _ = Port::parse_line(&text);
+            let _ = Publish::parse_line(&text);
             let _ = BindUserShell::parse(&text);
         }
     }

@@ -103,6 +103,5 @@ pub static KEYS: &[Key] = &[
     key(Network, "IPVLAN",                &["network-ipvlan"],           Trusted, |s| &mut s.ipvlan).group(Net),
     key(Network, "Bridge",                &["network-bridge", "network-zone"], Trusted, |s| &mut s.bridge).group(Net),
     key(Network, "Zone",                  &["network-zone", "network-bridge"], Trusted, |s| &mut s.zone).group(Net),
-    key(Network, "Port",                  &["port"],                     Trusted, |s| &mut s.port)
-        .ignored("nsrun forwards no ports: use the machine's address or the host's network"),
+    key(Network, "Port",                  &["port"],                     Trusted, |s| &mut s.port),
 ];

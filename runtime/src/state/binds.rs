@@ -17,7 +17,7 @@ const PREFIX: &str = "bind-";
 const MODE: u32 = 0o644;
 
 /// Longest file that is read, in bytes: two paths.
-const MAX_SIZE: u64 = 64 << 10;
+const MAX_SIZE: usize = 64 << 10;
 
 /// One mount. Paths are for people to read: what is not UTF-8 in them is replaced.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 //! Names are single components; no symbolic link is followed anywhere below the first.
 
 use std::fs::{DirBuilder, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -24,15 +24,16 @@ const MAX_DEPTH: u32 = 16;
 pub(super) struct Dir {
     fd: OwnedFd,
     path: PathBuf,
+    /// Whose it and all within must be.
+    owner: u32,
 }
 
 impl Dir {
     /// Opens the directory at `path`; `None` if there is none.
     pub(super) fn open_at(path: &Path) -> Result<Option<Self>> {
-        Self::checked(
-            rustix::fs::open(path, dir_flags(), Mode::empty()),
-            path.to_owned(),
-        )
+        let owner = rustix::process::geteuid().as_raw();
+        let opened = rustix::fs::open(path, dir_flags(), Mode::empty());
+        Self::checked(opened, path.to_owned(), owner)
     }
 
     /// Opens the directory at `path`, which is made before if need be, like those above.
@@ -47,10 +48,8 @@ impl Dir {
 
     /// Opens a directory within; `None` if there is none.
     pub(super) fn open(&self, name: &str) -> Result<Option<Self>> {
-        Self::checked(
-            openat(&self.fd, name, dir_flags(), Mode::empty()),
-            self.path.join(name),
-        )
+        let opened = openat(&self.fd, name, dir_flags(), Mode::empty());
+        Self::checked(opened, self.path.join(name), self.owner)
     }
 
     /// Opens a directory within, which is made before if need be; `None` if somebody
@@ -64,18 +63,22 @@ impl Dir {
         }
     }
 
-    fn checked(opened: rustix::io::Result<OwnedFd>, path: PathBuf) -> Result<Option<Self>> {
+    fn checked(
+        opened: rustix::io::Result<OwnedFd>,
+        path: PathBuf,
+        owner: u32,
+    ) -> Result<Option<Self>> {
         let fd = match opened {
             Err(Errno::NOENT) => return Ok(None),
             other => other.cannot(|| format!("open {}", path.display()))?,
         };
         let stat = fstat(&fd).cannot(|| format!("examine {}", path.display()))?;
-        if let Some(cause) = not_ours(&stat) {
+        if let Some(cause) = not_ours(&stat, owner) {
             let what = format!("cannot keep state in {}", path.display());
             let error = Error::new(Kind::Failed, what).because(cause);
             return Err(error.hint("remove it, or name another directory with --state-root"));
         }
-        Ok(Some(Self { fd, path }))
+        Ok(Some(Self { fd, path, owner }))
     }
 
     /// The path that it was opened by, for messages and for sockets.
@@ -102,30 +105,45 @@ impl Dir {
     /// Opens a regular file of ours. Anything else, such as a fifo or a symbolic link put
     /// in its place, is an error.
     pub(super) fn open_file(&self, name: &str, how: OFlags, mode: u32) -> io::Result<File> {
+        self.open_examined(name, how, mode).map(|(file, _)| file)
+    }
+
+    fn open_examined(&self, name: &str, how: OFlags, mode: u32) -> io::Result<(File, Stat)> {
         let safe = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let file = openat(&self.fd, name, how | safe, Mode::from(mode))?;
         let stat = fstat(&file)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(io::Error::other("it is not a regular file"));
         }
-        match not_ours(&stat) {
+        match not_ours(&stat, self.owner) {
             Some(cause) => Err(io::Error::other(cause)),
-            None => Ok(file.into()),
+            None => Ok((file.into(), stat)),
         }
     }
 
     /// Reads a file of at most `limit` bytes; `None` if there is none.
-    pub(super) fn read(&self, name: &str, limit: u64) -> io::Result<Option<Vec<u8>>> {
-        let file = match self.open_file(name, OFlags::RDONLY, 0) {
+    pub(super) fn read(&self, name: &str, limit: usize) -> io::Result<Option<Vec<u8>>> {
+        let (file, stat) = match self.open_examined(name, OFlags::RDONLY, 0) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other?,
         };
-        let mut bytes = Vec::with_capacity(4096);
-        file.take(limit + 1).read_to_end(&mut bytes)?;
-        if u64::try_from(bytes.len()).is_ok_and(|length| length > limit) {
-            return Err(io::Error::other(format!("it is larger than {limit} bytes")));
+        let too_large = || io::Error::other(format!("it is larger than {limit} bytes"));
+        let size = usize::try_from(stat.st_size).unwrap_or(usize::MAX);
+        if size > limit {
+            return Err(too_large());
         }
-        Ok(Some(bytes))
+        // One byte more, so that the first read comes short: that is the end of a regular file.
+        let mut bytes = Vec::with_capacity(size + 1);
+        loop {
+            let room = bytes.capacity() - bytes.len();
+            match rustix::io::read(&file, rustix::buffer::spare_capacity(&mut bytes)) {
+                Ok(count) if count < room => return Ok(Some(bytes)),
+                Ok(_) if bytes.len() > limit => return Err(too_large()),
+                Ok(_) => bytes.reserve(4096),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
     }
 
     /// Puts a file with that content in place of any other, at once: readers see the old
@@ -188,8 +206,7 @@ impl AsFd for Dir {
 }
 
 /// Why others could have made or could change this, if they could.
-fn not_ours(stat: &Stat) -> Option<String> {
-    let owner = rustix::process::geteuid().as_raw();
+fn not_ours(stat: &Stat, owner: u32) -> Option<String> {
     if stat.st_uid != owner {
         Some(format!(
             "it belongs to user {}, not to {owner}",

@@ -9,6 +9,7 @@ use super::dir::Dir;
 use super::moment::{Incarnation, Since};
 use super::{Identity, RECORD};
 use crate::error::{Error, Kind, Result};
+use crate::facts::Release;
 use crate::name::MachineName;
 use crate::range::Range;
 use crate::seccomp::Restrictions;
@@ -18,7 +19,7 @@ const VERSION: u32 = 1;
 
 /// Longest record that is read, in bytes. Arguments of init are the only part without a
 /// natural bound; the kernel takes at most 2 MiB of them.
-const MAX_SIZE: u64 = 4 << 20;
+const MAX_SIZE: usize = 4 << 20;
 
 /// Readable by everybody, like machined's records: it holds no secret that /proc hides.
 const MODE: u32 = 0o644;
@@ -61,6 +62,9 @@ pub struct Record {
     /// How the machine's filter of system calls differs from that of others: what joins gets the same.
     #[serde(default, skip_serializing_if = "Restrictions::is_empty")]
     pub restrictions: Restrictions,
+    /// The operating system in the image, as it was at the start.
+    #[serde(default, skip_serializing_if = "Release::is_empty")]
+    pub release: Release,
     /// Whether the payload has announced that it is up.
     #[serde(default)]
     pub ready: bool,
@@ -176,6 +180,7 @@ pub(super) mod tests {
             addresses: vec!["192.168.0.2".parse().unwrap()],
             init: vec!["/sbin/init".into()],
             restrictions: Restrictions::default(),
+            release: Release::default(),
             ready: false,
             status: None,
         }

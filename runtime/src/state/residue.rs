@@ -11,7 +11,7 @@ use super::Incarnation;
 use crate::name::MachineName;
 
 /// Longest list that is read, in bytes; a machine notes a handful of lines.
-pub(super) const MAX_SIZE: u64 = 1 << 20;
+pub(super) const MAX_SIZE: usize = 1 << 20;
 
 /// One thing, noted before it is made. Noted in vain is harmless: taking away what is
 /// not there succeeds.

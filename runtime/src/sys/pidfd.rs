@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -86,9 +87,13 @@ impl PidFd {
         let Some(process) = Self::open(identity.pid)? else {
             return Ok(None);
         };
-        let same = process
-            .identity()?
-            .is_some_and(|found| found.matches(identity));
+        let same = match (identity.inode, inode(process.fd.as_fd())?) {
+            // The kernel keeps it for this process, so that nothing else need be read.
+            (Some(noted), Some(found)) => noted == found,
+            _ => process
+                .identity()?
+                .is_some_and(|found| found.matches(identity)),
+        };
         Ok(same.then_some(process))
     }
 
@@ -180,12 +185,19 @@ fn is_gone(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH))
 }
 
+/// The inode number of a pidfd, if the kernel has one for each process.
 fn inode(fd: BorrowedFd<'_>) -> io::Result<Option<u64>> {
-    let magic = rustix::fs::fstatfs(fd)?.f_type;
-    if u64::try_from(magic) != Ok(PID_FS_MAGIC) {
-        return Ok(None);
-    }
-    Ok(Some(rustix::fs::fstat(fd)?.st_ino))
+    static KNOWN: OnceLock<bool> = OnceLock::new();
+    let has_inodes = match KNOWN.get() {
+        Some(known) => *known,
+        None => {
+            let magic = rustix::fs::fstatfs(fd)?.f_type;
+            *KNOWN.get_or_init(|| u64::try_from(magic) == Ok(PID_FS_MAGIC))
+        }
+    };
+    has_inodes
+        .then(|| Ok(rustix::fs::fstat(fd)?.st_ino))
+        .transpose()
 }
 
 /// Field 22 of a stat line. The second field is the command in parentheses and may hold

@@ -200,7 +200,8 @@ impl Tick {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nsrun_runtime::machine::{Release, Summary};
+    use nsrun_runtime::facts::Release;
+    use nsrun_runtime::machine::Summary;
 
     const SECOND: u64 = 1_000_000;
 

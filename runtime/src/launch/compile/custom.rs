@@ -4,13 +4,13 @@ use std::ffi::CString;
 
 use rustix::mount::{MountAttrFlags, MountPropagationFlags};
 
-use super::builder::{self, Builder, NO_SUID_DEV_EXEC, at};
-use super::own;
+use super::builder::{self, Builder, at};
+use super::stage::shelf;
+use super::{covers, own};
 use crate::error::{Error, Result};
 use crate::launch::op::{Component, Content, Layer, Make, Op, Shift, TreeOp, Upper};
 use crate::launch::slot::Slot;
 use crate::ownership::IdMap;
-use crate::plan::Plan;
 use crate::plan::mounts::{Ids, Mount, Planned, Shape, Source, What};
 use crate::range::Range;
 
@@ -84,7 +84,7 @@ fn store_attributes(mount: &Mount) -> MountAttrFlags {
 }
 
 /// Whether the parent makes it, of what is outside of the machine.
-fn is_parents(mount: &Mount) -> bool {
+pub(super) fn is_parents(mount: &Mount) -> bool {
     match &mount.what {
         What::Bind { source, .. } => !matches!(source, Source::Image(_)),
         What::Overlay { .. } => true,
@@ -169,71 +169,13 @@ impl Shifts {
     }
 }
 
-/// Locks the attributes of the parent's trees. What is read-only on the host or by request must
-/// stay so, but the machine's root may change the mounts of its own namespace; a copy of them in
-/// another one it may not. So they go through one, as those below /proc do.
-pub(super) fn lock(b: &mut Builder, plan: &Plan) -> Result<()> {
-    let parents = || {
-        plan.mounts
-            .iter()
-            .filter(|planned| is_parents(&planned.mount))
-    };
-    if !b.shifted() || (!plan.lock_root && parents().next().is_none()) {
-        return Ok(());
-    }
-    let stage = || builder::host(own(c"/sys"));
-    b.new_fs(
-        c"tmpfs",
-        &[(c"mode", c"0700")],
-        NO_SUID_DEV_EXEC,
-        Slot::Stage,
-    );
-    b.attach(Slot::Stage, stage());
-    for (number, planned) in parents().enumerate() {
-        let shelf = shelf(number)?;
-        match planned.shape {
-            Shape::Directory => b.directory(Slot::Stage, &shelf, 0o700),
-            Shape::File => b.file(Slot::Stage, &shelf, 0o600, ""),
-        }
-        let target = path(&planned.mount)?;
-        b.must(Op::Take {
-            tree: number,
-            target,
-        });
-        b.attach(Slot::Passing, at(Slot::Stage, &shelf));
-    }
-    let root = || at(Slot::Stage, c"root");
-    if plan.lock_root {
-        b.directory(Slot::Stage, c"root", 0o700);
-        b.attach(Slot::Root, root());
-    }
-    b.must(Op::LockTrees {
-        paths: [own(c"/proc"), own(c"/sys")],
-        into: [Slot::ProcTree, Slot::Stage],
-    });
-    b.attach(Slot::Stage, stage());
-    if plan.lock_root {
-        b.must(Op::CloneTree {
-            from: root(),
-            recursive: true,
-            into: Slot::Root,
-        });
-        // Over the tree that it is a copy of, which goes with the host's.
-        b.attach(Slot::Root, root());
-    }
-    Ok(())
-}
-
-fn shelf(number: usize) -> Result<CString> {
-    builder::text("a number", number.to_string().as_bytes())
-}
-
 /// Mounts everything, in order.
 pub(super) fn build(b: &mut Builder, mounts: &[Planned]) -> Result<()> {
     let mut number = 0;
     for planned in mounts {
         let mount = &planned.mount;
         b.must(Op::Target {
+            root: Slot::Root,
             path: components(&mount.target)?,
             make: match (&mount.what, planned.shape) {
                 (What::Inaccessible, _) => Make::Nothing,
@@ -242,11 +184,15 @@ pub(super) fn build(b: &mut Builder, mounts: &[Planned]) -> Result<()> {
             },
         });
         let target = path(mount)?;
+        if mount.what == What::Inaccessible {
+            covers::make(b, mount)?;
+            continue;
+        }
         if is_parents(mount) {
             parents(b, number, target.clone())?;
             number += 1;
         } else {
-            childs(b, mount, target.clone())?;
+            childs(b, mount)?;
         }
         b.must(Op::Mount { target });
     }
@@ -256,6 +202,7 @@ pub(super) fn build(b: &mut Builder, mounts: &[Planned]) -> Result<()> {
 /// Makes a directory and those above it where the payload would find it.
 pub(super) fn directory(path: &str) -> Result<Op> {
     Ok(Op::Target {
+        root: Slot::Root,
         path: components(path)?,
         make: Make::Directory,
     })
@@ -271,12 +218,16 @@ fn parents(b: &mut Builder, tree: usize, target: CString) -> Result<()> {
             into: Slot::Passing,
         });
     } else {
-        b.must(Op::Take { tree, target });
+        b.must(Op::Take {
+            tree,
+            into: Slot::Passing,
+            target,
+        });
     }
     Ok(())
 }
 
-fn childs(b: &mut Builder, mount: &Mount, target: CString) -> Result<()> {
+fn childs(b: &mut Builder, mount: &Mount) -> Result<()> {
     match &mount.what {
         What::Tmpfs(options) => return tmpfs(b, options, mount.read_only),
         What::Bind {
@@ -290,7 +241,8 @@ fn childs(b: &mut Builder, mount: &Mount, target: CString) -> Result<()> {
                 recursive: *recursive,
             });
         }
-        _ => b.must(Op::Cover { target }),
+        // The parent makes others.
+        _ => {}
     }
     if mount.read_only {
         b.must(Op::SetAttributes {
@@ -328,7 +280,7 @@ fn tmpfs(b: &mut Builder, options: &[(String, String)], read_only: bool) -> Resu
     Ok(())
 }
 
-fn path(mount: &Mount) -> Result<CString> {
+pub(super) fn path(mount: &Mount) -> Result<CString> {
     builder::text("the path in the machine", mount.target.as_bytes())
 }
 

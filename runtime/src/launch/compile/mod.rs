@@ -7,9 +7,11 @@
 
 mod api;
 mod builder;
+mod covers;
 pub(super) mod custom;
 mod dev;
 mod run;
+mod stage;
 mod start;
 
 use std::ffi::{CStr, CString};
@@ -40,7 +42,7 @@ pub(crate) fn compile(
 ) -> Result<Script> {
     let mut b = Builder::new(range);
     enter(&mut b, plan, range.is_some(), mount_point)?;
-    custom::lock(&mut b, plan)?;
+    stage::lock(&mut b, plan)?;
     run::build(&mut b, plan)?;
     api::build(&mut b, plan);
     dev::build(&mut b, plan);

@@ -5,15 +5,13 @@ use std::ffi::CString;
 use rustix::mount::{MountAttrFlags, MountPropagationFlags};
 
 use super::builder::{self, Builder, NO_SUID_DEV_EXEC, SHOWN, at};
-use super::own;
+use super::{covers, own};
 use crate::error::Result;
 use crate::launch::op::{Need, Op};
 use crate::launch::slot::Slot;
 use crate::plan::Plan;
 
-const REGULAR: u32 = 0o100_000;
 const FIFO: u32 = 0o010_000;
-const SOCKET: u32 = 0o140_000;
 
 /// Mounts /run and fills /run/host, as systemd's container interface describes it.
 pub(super) fn build(b: &mut Builder, plan: &Plan) -> Result<()> {
@@ -29,7 +27,7 @@ pub(super) fn build(b: &mut Builder, plan: &Plan) -> Result<()> {
     b.new_fs(c"tmpfs", &options, attributes, Slot::Run);
     b.attach(Slot::Run, at(Slot::Root, c"run"));
     b.directory(Slot::Run, c"host", 0o755);
-    inaccessible(b);
+    covers::nodes(b, Slot::Run);
     b.file(
         Slot::Run,
         c"host/container-manager",
@@ -89,25 +87,6 @@ fn credentials(b: &mut Builder, plan: &Plan) -> Result<()> {
         propagation: MountPropagationFlags::empty(),
     });
     Ok(())
-}
-
-/// Nodes that nobody can open, to mount over what shall not be seen.
-fn inaccessible(b: &mut Builder) {
-    b.directory(Slot::Run, c"host/inaccessible", 0o755);
-    b.directory(Slot::Run, c"host/inaccessible/dir", 0);
-    let nodes = [
-        (c"host/inaccessible/reg", REGULAR),
-        (c"host/inaccessible/fifo", FIFO),
-        (c"host/inaccessible/sock", SOCKET),
-    ];
-    for (path, mode) in nodes {
-        let at = at(Slot::Run, path);
-        b.must(Op::Node {
-            at,
-            mode,
-            device: 0,
-        });
-    }
 }
 
 /// After the change of root: the notification socket, then nothing in /run/host changes any more.

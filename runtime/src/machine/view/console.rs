@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use super::text::escaped;
+use crate::text::escaped;
 
 /// How much of the log is looked at, in bytes. Lines beyond are not among the last.
 const TAIL: u64 = 32 * 1024;

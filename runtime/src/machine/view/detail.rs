@@ -6,12 +6,13 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::console;
-use super::text::escaped;
 use super::{Branch, Inside, Process, Summary, summary};
 use crate::attach;
 use crate::cgroup::Stats;
 use crate::dirs::Dirs;
+use crate::enabled::Names;
 use crate::error::Result;
+use crate::facts::Release;
 use crate::machine::host::Cgroups;
 use crate::machine::register;
 use crate::name::MachineName;
@@ -19,6 +20,7 @@ use crate::plan::parse_id;
 use crate::range::Range;
 use crate::state::{Bind, Machine, Record, State, Store};
 use crate::supervise::SOCKET;
+use crate::text::escaped;
 use crate::virtual_file;
 
 /// How long a machine's service manager may take to answer: one that takes longer is stuck, or does
@@ -116,7 +118,7 @@ pub fn status(dirs: &Dirs, name: &MachineName, look: Look) -> Result<Detail> {
     let cgroups = Arc::new(Cgroups::probe()?);
     let store = Store::new(dirs, cgroups.clone());
     let machine = store.machine(name)?.ok_or_else(|| store.absent(name))?;
-    let (summary, inside) = summary(dirs, &machine)?;
+    let (summary, leader) = summary(&Names::look(dirs), &machine)?;
     if summary.state == State::Dead {
         return Err(store.absent(name));
     }
@@ -124,7 +126,11 @@ pub fn status(dirs: &Dirs, name: &MachineName, look: Look) -> Result<Detail> {
     if let Some(record) = machine.record() {
         used(&mut detail, &cgroups, record)?;
     }
-    if let Some(inside) = &inside {
+    if let Some(inside) = &leader.and_then(Inside::open) {
+        let now = Release::look(&inside.root);
+        if !now.is_empty() {
+            detail.summary.release = now;
+        }
         detail.leader = Process::look(inside.leader.pid());
         detail.id = machine_id(inside);
         if let Some(identity) = machine.record().and_then(|record| record.leader) {

@@ -5,8 +5,8 @@ use std::io::{self, Read};
 
 use serde::Serialize;
 
-use super::text::{command_line, escaped};
 use crate::cgroup;
+use crate::text::{command_line, escaped};
 
 /// Longest command line that is read, in bytes: a process may have megabytes of them.
 const LONGEST: u64 = 4096;

@@ -8,6 +8,7 @@ use super::super::host::Cgroups;
 use super::{Summary, summary};
 use crate::cgroup::{MachineCgroup, Stats};
 use crate::dirs::Dirs;
+use crate::enabled::Names;
 use crate::error::{Error, Result};
 use crate::state::{Machine, State, Store};
 
@@ -62,8 +63,9 @@ impl Sampler {
     /// If the state directory cannot be used.
     pub fn look(&self) -> Result<Samples> {
         let mut samples = Samples::default();
+        let enabled = Names::look(&self.dirs);
         for machine in self.store.list()? {
-            match machine.and_then(|machine| self.sample(&machine)) {
+            match machine.and_then(|machine| self.sample(&enabled, &machine)) {
                 Ok(Some(sample)) => samples.machines.push(sample),
                 Ok(None) => {}
                 Err(error) => samples.problems.push(error),
@@ -72,8 +74,8 @@ impl Sampler {
         Ok(samples)
     }
 
-    fn sample(&self, machine: &Machine) -> Result<Option<Sample>> {
-        let (summary, inside) = summary(&self.dirs, machine)?;
+    fn sample(&self, enabled: &Names, machine: &Machine) -> Result<Option<Sample>> {
+        let (summary, leader) = summary(enabled, machine)?;
         if summary.state == State::Dead {
             return Ok(None);
         }
@@ -91,7 +93,7 @@ impl Sampler {
         }
         Ok(Some(Sample {
             summary,
-            leader: inside.map(|inside| inside.leader.pid()),
+            leader: leader.map(|leader| leader.pid()),
             uptime_usec: record.map(|record| record.since.age_us()),
             usage,
         }))

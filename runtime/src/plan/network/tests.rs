@@ -156,12 +156,75 @@ fn values_have_their_limits() {
     assert!("a/b".parse::<LinkPair>().is_err());
 }
 
+#[test]
+fn ports_have_an_address_a_protocol_a_range_and_a_port_inside() {
+    for (text, shown) in [
+        ("80", "tcp:80:80"),
+        ("udp:53:5353", "udp:53:5353"),
+        ("127.0.0.1:8080:80", "127.0.0.1:tcp:8080:80"),
+        ("[::1]:udp:1-3:11", "[::1]:udp:1-3:11"),
+        ("0.0.0.0:80", "tcp:80:80"),
+        ("8000-8010", "tcp:8000-8010:8000"),
+    ] {
+        let publish: Publish = text.parse().unwrap();
+        assert_eq!(publish.to_string(), shown);
+        assert_eq!(shown.parse::<Publish>().unwrap(), publish);
+    }
+    for text in [
+        "",
+        "0",
+        "65536",
+        "+1",
+        "sctp:1",
+        "tcp:",
+        "1:2:3",
+        "2-1",
+        "1-300",
+        "1-2:65535",
+        "::1:80",
+        "1.2.3:1",
+    ] {
+        assert!(text.parse::<Publish>().is_err(), "{text}");
+    }
+    assert_eq!(
+        "udp:53".parse::<PublishHost>().unwrap().to_string(),
+        "udp:53"
+    );
+    assert!("53:54".parse::<PublishHost>().is_err());
+    let three: Publish = "1-3:11".parse().unwrap();
+    assert_eq!(
+        three.pairs().collect::<Vec<_>>(),
+        [(1, 11), (2, 12), (3, 13)]
+    );
+}
+
+#[test]
+fn ports_take_a_link_that_the_host_routes() {
+    let request = LinksRequest {
+        ports: vec!["80".parse().unwrap()],
+        ..LinksRequest::default()
+    };
+    assert!(plan(None, Network::Veth, &request).is_ok());
+    for network in [Network::Private, Network::Host] {
+        assert!(refused(Some(network), &request).contains("tcp:80:80"));
+    }
+    let twice = LinksRequest {
+        ports: vec!["80-82".parse().unwrap(), "82:1".parse().unwrap()],
+        ..LinksRequest::default()
+    };
+    assert!(refused(None, &twice).contains("82"));
+}
+
 proptest! {
     #[test]
     fn reading_never_panics(text in "\\PC{0,40}|[:/0-9a-z.]{0,30}") {
         let _ = text.parse::<LinkPair>();
         let _ = text.parse::<Zone>().map(|zone| zone.bridge());
         let _ = text.parse::<Vlan>();
+        if let Ok(publish) = text.parse::<Publish>() {
+            let again = publish.to_string().parse::<Publish>();
+            prop_assert!(again.is_ok_and(|again| again == publish));
+        }
         let _ = text.parse::<Mtu>();
         let _ = text.parse::<Choice<Ipv4Net>>();
         let _ = text.parse::<Choice<Ipv6Net>>();

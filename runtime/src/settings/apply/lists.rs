@@ -42,6 +42,7 @@ pub(super) fn links(settings: &Settings, options: &mut LinksRequest) {
     options
         .extra
         .extend_from_slice(&settings.virtual_ethernet_extra);
+    options.ports.extend_from_slice(&settings.port);
     if settings.bridge.is_some() || settings.zone.is_some() {
         options.bridge.clone_from(&settings.bridge);
         options.zone.clone_from(&settings.zone);

@@ -5,7 +5,7 @@ const LONGEST: usize = 2048;
 
 /// The same text on one line, without what a terminal acts on and what changes the order of
 /// letters; too long, it is cut.
-pub(super) fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut shown = String::with_capacity(text.len().min(LONGEST));
     for c in text.chars().take(LONGEST) {
         match c {
@@ -17,7 +17,7 @@ pub(super) fn escaped(text: &str) -> String {
 }
 
 /// A command line as a shell would take it, so that one word with blanks is told from two.
-pub(super) fn command_line(content: &[u8]) -> String {
+pub(crate) fn command_line(content: &[u8]) -> String {
     let content = content.strip_suffix(b"\0").unwrap_or(content);
     // A process that has put a title in place of its words fills the rest with zeros.
     let end = content.iter().rposition(|&b| b != 0).map_or(0, |at| at + 1);

@@ -1,0 +1,46 @@
+//! A machine's part of the host's packet filter. The table is counted by its owners: it goes with
+//! the last.
+
+use nsrun_netns::nft::{Rules, Table, Tag};
+
+use crate::error::{Error, Kind, Result};
+
+/// Rules that are in the kernel; removed when dropped.
+#[derive(Debug)]
+pub(super) struct Filter(Vec<Rules>);
+
+impl Filter {
+    /// Adds the rules.
+    ///
+    /// # Errors
+    /// [`Kind::Busy`] if a port is published already.
+    pub(super) fn install(rules: Vec<Rules>) -> Result<Self> {
+        let added = Table::open().and_then(|table| table.install(&rules));
+        added.map_err(|error| Error::new(Kind::Busy, error.to_string()))?;
+        Ok(Self(rules))
+    }
+}
+
+impl Drop for Filter {
+    fn drop(&mut self) {
+        // A failure leaves them to the next command, which finds them by their tag.
+        let _ = Table::open().and_then(|table| table.remove(&self.0));
+    }
+}
+
+/// A text as a tag.
+pub(super) fn tag(text: &str) -> Result<Tag> {
+    text.parse::<Tag>()
+        .map_err(|error| Error::new(Kind::Failed, format!("cannot tag rules: {error}")))
+}
+
+/// Removes the rules of a machine that is no more.
+///
+/// # Errors
+/// If the kernel refuses.
+pub(crate) fn sweep(tag: &str) -> Result<()> {
+    let swept = Table::open().and_then(|table| table.sweep(tag, &[]));
+    swept
+        .map(drop)
+        .map_err(|error| Error::new(Kind::Failed, error.to_string()))
+}
