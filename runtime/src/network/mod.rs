@@ -2,6 +2,7 @@
 
 mod addresses;
 mod attach;
+mod cut;
 mod leases;
 mod lent;
 mod shared;
@@ -11,6 +12,7 @@ use std::net::IpAddr;
 use nsrun_netns::{Net, Owner};
 
 pub(crate) use self::attach::{Machine, attach};
+pub use self::cut::set_links_up;
 use self::lent::Lent;
 pub(crate) use self::lent::restore;
 use self::shared::Shared;
