@@ -67,8 +67,12 @@ fn module(path: &str) -> String {
 /// Whether `name` is a suite, a module of the runtime, or a test in one of them.
 fn is_test(name: &str) -> bool {
     let (place, last) = name.rsplit_once("::").must("split the name");
-    let base = format!("tests/suites/{}", place.replace("::", "/"));
-    let suites = [".rs", "/main.rs"].map(|end| workspace().join(format!("{base}{end}")));
+    let path = place.replace("::", "/");
+    let suites = ["tests/suites", "netns/tests"]
+        .iter()
+        .flat_map(|base| [".rs", "/main.rs"].map(|end| format!("{base}/{path}{end}")))
+        .map(|suite| workspace().join(suite))
+        .collect::<Vec<_>>();
     let text = match suites.iter().find(|suite| suite.exists()) {
         Some(suite) => read(suite),
         None => module(place),

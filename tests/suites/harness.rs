@@ -71,6 +71,71 @@ fn commands_the_console_and_conditions_are_waited_for() {
 }
 
 #[test]
+fn ports_files_and_sockets_are_waited_for() {
+    let sandbox = Sandbox::new();
+    let image = sandbox.install("demo", &["demo", "--net=none"]);
+    let _ = passes(&sandbox, "network", &[&image]);
+}
+
+#[test]
+fn machines_of_a_vlan_reach_each_other_by_name() {
+    let sandbox = Sandbox::new();
+    let image = sandbox.install("demo", &["demo", "--net=none"]);
+    let machines = ["server", "client"].map(|name| format!("--machine={name}={image}"));
+    let lines = fs::read_to_string(script("vlan")).must("read a script");
+    let _ = ends(
+        &sandbox,
+        &["--vlan=1", &machines[0], &machines[1]],
+        &lines,
+        0,
+    );
+}
+
+#[test]
+fn reports_tell_of_each_subtest() {
+    let sandbox = Sandbox::new();
+    let image = sandbox.tiny("told", &["print <hello>", "notify READY=1"]);
+    let file = |name: &str| sandbox.dir().join(name);
+    let option = |name: &str, path: &Path| format!("--{name}={}", path.display());
+    let (xml, tap, json) = (file("r.xml"), file("r.tap"), file("r.jsonl"));
+    let options = [
+        format!("--machine={image}"),
+        option("junit-xml", &xml),
+        option("tap", &tap),
+        option("json-lines", &json),
+    ];
+    let options: Vec<_> = options.iter().map(String::as_str).collect();
+    let lines = "with subtest('good'):\n    machine.wait_until_ready()\n\
+        with subtest('bad #1'):\n    t.assertEqual(1, '<2>')\n";
+    let _ = ends(&sandbox, &options, lines, 1);
+    let read = |path: &Path| fs::read_to_string(path).must("read a report");
+    let tap = read(&tap);
+    assert!(
+        tap.starts_with("TAP version 13\n1..3\nnot ok 1 - "),
+        "{tap}"
+    );
+    assert!(
+        tap.contains("\nok 2 - good\nnot ok 3 - bad \\#1\n# AssertionError: 1 != '<2>'"),
+        "{tap}"
+    );
+    assert!(tap.contains("script.py:4: t.assertEqual"), "{tap}");
+    let xml = read(&xml);
+    assert!(xml.contains("tests=\"3\" failures=\"2\""), "{xml}");
+    assert!(xml.contains("1 != '&lt;2&gt;'"), "{xml}");
+    let events: Vec<serde_json::Value> = read(&json)
+        .lines()
+        .map(|line| serde_json::from_str(line).must("read a line"))
+        .collect();
+    assert_eq!(events.last().must("find the last")["failed"], 2);
+    let has = |text: &str| {
+        events
+            .iter()
+            .any(|event| event["text"].as_str() == Some(text))
+    };
+    assert!(has("machine# <hello>"), "{events:?}");
+}
+
+#[test]
 fn scripts_run_on_a_nixos_system_too() {
     let sandbox = Sandbox::new();
     let image = sandbox.install("demo", &["demo", "--net=none"]);

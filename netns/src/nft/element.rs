@@ -3,10 +3,10 @@
 use std::io;
 
 use super::comment::{comment, comment_in};
-use super::rule::value;
 use super::rules::{Element, Tag};
 use super::set::{Set, TABLE};
 use super::socket::Socket;
+use super::step::value;
 use super::wire::{Attributes, Messages, NLM_F_CREATE, Writer};
 
 const NFT_MSG_NEWSETELEM: u16 = 12;

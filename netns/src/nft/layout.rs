@@ -1,17 +1,28 @@
 //! The two tables as they are made with the first owner: chains and rules, which never
 //! change, and empty sets.
 
+use std::io;
+
 use super::rule::{
-    DNAT, ESTABLISHED, ETHER_ARP, ETHER_IPV4, ETHER_IPV6, Field, ICMPV6, RELATED, Rule, UDP,
+    DNAT, ESTABLISHED, ETHER_ARP, ETHER_IPV4, ETHER_IPV6, ICMPV6, RELATED, Rule, UDP,
 };
 use super::set::{Set, TABLE};
+use super::socket::Socket;
+use super::step::Field;
 use super::wire::{Family, Messages, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL};
 
+/// Those that have a table.
+pub(super) const FAMILIES: [Family; 2] = [Family::Inet, Family::Bridge];
+
 const NFT_MSG_NEWTABLE: u16 = 0;
+const NFT_MSG_GETTABLE: u16 = 1;
 const NFT_MSG_DELTABLE: u16 = 2;
 const NFT_MSG_NEWCHAIN: u16 = 3;
 const NFT_MSG_NEWRULE: u16 = 6;
 const NFT_MSG_NEWSET: u16 = 9;
+
+const NFTA_TABLE_NAME: u16 = 1;
+const NFTA_TABLE_FLAGS: u16 = 2;
 
 const PREROUTING: u32 = 0;
 const FORWARD: u32 = 2;
@@ -67,8 +78,8 @@ pub(super) fn create(batch: &mut Messages, family: Family) {
         _ => (&INET_CHAINS[..], inet_rules()),
     };
     batch.add(NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, family, |out| {
-        out.text(1, TABLE);
-        out.number(2, 0);
+        out.text(NFTA_TABLE_NAME, TABLE);
+        out.number(NFTA_TABLE_FLAGS, 0);
     });
     for set in Set::ALL.into_iter().filter(|set| set.family() == family) {
         batch.add(NFT_MSG_NEWSET, NLM_F_CREATE, family, |out| set.write(out));
@@ -83,8 +94,24 @@ pub(super) fn create(batch: &mut Messages, family: Family) {
 }
 
 /// Adds the removal of the table with all that is in it.
-pub(super) fn delete(batch: &mut Messages, family: Family) -> u32 {
-    batch.add(NFT_MSG_DELTABLE, 0, family, |out| out.text(1, TABLE))
+pub(super) fn delete(batch: &mut Messages, family: Family) {
+    batch.add(NFT_MSG_DELTABLE, 0, family, |out| {
+        out.text(NFTA_TABLE_NAME, TABLE);
+    });
+}
+
+/// The families whose table is there.
+pub(super) fn present(socket: &Socket) -> io::Result<Vec<Family>> {
+    socket.list(
+        NFT_MSG_GETTABLE,
+        Family::Unspecified,
+        |_| {},
+        |message| {
+            let is_ours = message.attributes().text(NFTA_TABLE_NAME) == Some(TABLE);
+            let of = |family: &Family| message.family() == Some(*family as u8);
+            FAMILIES.into_iter().find(of).filter(|_| is_ours)
+        },
+    )
 }
 
 fn create_chain(batch: &mut Messages, family: Family, chain: &Chain) {

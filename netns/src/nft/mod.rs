@@ -3,6 +3,7 @@
 //! nothing outside them is touched. Spoken over netlink, so that no program is needed.
 
 mod comment;
+mod conntrack;
 mod element;
 mod firewall;
 mod hook;
@@ -11,6 +12,7 @@ mod rule;
 mod rules;
 mod set;
 mod socket;
+mod step;
 mod wire;
 
 use nix::errno::Errno;
@@ -52,7 +54,11 @@ impl Table {
             .iter()
             .flat_map(|rules| elements(rules).into_iter().map(|e| (&rules.tag, e)))
             .collect();
-        self.add(&wanted)
+        self.add(&wanted)?;
+        for rules in rules {
+            conntrack::forget(&self.0, &rules.ports);
+        }
+        Ok(())
     }
 
     /// Publishes further ports of an owner who is there.
@@ -61,7 +67,9 @@ impl Table {
     /// If one of them is published already. Then none was added.
     pub fn add_ports(&self, tag: &Tag, added: &[Port]) -> Result<()> {
         let wanted: Vec<(&Tag, Element)> = ports(added).map(|e| (tag, e)).collect();
-        self.add(&wanted)
+        self.add(&wanted)?;
+        conntrack::forget(&self.0, added);
+        Ok(())
     }
 
     /// Closes published ports, those of them that are open.
@@ -69,7 +77,9 @@ impl Table {
     /// # Errors
     /// If the kernel refuses.
     pub fn remove_ports(&self, removed: &[Port]) -> Result<()> {
-        self.delete(ports(removed).collect())
+        self.delete(ports(removed).collect())?;
+        conntrack::forget(&self.0, removed);
+        Ok(())
     }
 
     /// Has other firewalls let those links' packets pass where they offer a place for
@@ -90,8 +100,11 @@ impl Table {
     pub fn remove(&self, rules: &[Rules]) -> Result<()> {
         let dead = |tag: &str| rules.iter().any(|rules| rules.tag.as_str() == tag);
         hook::remove(&self.0, dead)?;
-        self.delete(rules.iter().flat_map(elements).collect())?;
-        self.remove_unowned()
+        if !self.remove_tables(dead)? {
+            self.delete(rules.iter().flat_map(elements).collect())?;
+            self.remove_tables(|_| false)?;
+        }
+        Ok(())
     }
 
     /// Removes everything whose tag begins with `prefix` and is not in `live`; returns
@@ -102,21 +115,20 @@ impl Table {
     pub fn sweep(&self, prefix: &str, live: &[Tag]) -> Result<Vec<String>> {
         let dead = |tag: &str| tag.starts_with(prefix) && !live.iter().any(|t| t.as_str() == tag);
         hook::remove(&self.0, dead)?;
-        let mut tags: Vec<String> = self.owners()?;
+        let mut tags = self.owners()?;
         tags.retain(|tag| dead(tag));
-        if tags.is_empty() {
-            return Ok(tags);
+        if !self.remove_tables(dead)? && !tags.is_empty() {
+            let mut found = Vec::new();
+            for set in Set::ALL {
+                found.extend(
+                    self.owned(set)?
+                        .into_iter()
+                        .filter(|owned| dead(&owned.tag)),
+                );
+            }
+            self.delete(found.into_iter().map(|owned| owned.element).collect())?;
+            self.remove_tables(|_| false)?;
         }
-        let mut found = Vec::new();
-        for set in Set::ALL {
-            found.extend(
-                self.owned(set)?
-                    .into_iter()
-                    .filter(|owned| dead(&owned.tag)),
-            );
-        }
-        self.delete(found.into_iter().map(|owned| owned.element).collect())?;
-        self.remove_unowned()?;
         Ok(tags)
     }
 
@@ -133,19 +145,24 @@ impl Table {
         if wanted.is_empty() {
             return Ok(());
         }
-        let mut absent: Vec<Family> = Vec::new();
         for _ in 0..ATTEMPTS {
+            let absent = self.absent(wanted)?;
             let Err(refusal) = self.try_add(&absent, wanted) else {
                 return Ok(());
             };
             match refusal.first() {
-                // Made by another meanwhile, and maybe gone again.
-                Some((None, Errno::EEXIST)) => absent.clear(),
-                Some((Some(_), Errno::ENOENT)) => absent = refusal.families(),
+                // Others have made the table meanwhile, or taken it away.
+                Some((None, Errno::EEXIST) | (Some(_), Errno::ENOENT)) => {}
                 // An element that is there with other data: the one number in older
                 // kernels, the other in newer ones.
                 Some((Some(element), Errno::EBUSY | Errno::EEXIST)) => {
-                    return Err(self.taken(element));
+                    let owner = self.owner_of(element)?;
+                    let mine = wanted.iter().find(|(_, e)| std::ptr::eq(e, element));
+                    // What a run that was killed has left may lead elsewhere.
+                    if mine.is_none_or(|(tag, _)| owner.as_deref() != Some(tag.as_str())) {
+                        return Err(taken(element, owner.as_deref()));
+                    }
+                    self.delete(vec![element.clone()])?;
                 }
                 _ => return Err(refusal.into_error("add rules to nftables' table nsrun")),
             }
@@ -154,6 +171,21 @@ impl Table {
             "add rules to nftables' table nsrun",
             "it is not as this release makes it, or others keep changing it",
         ))
+    }
+
+    /// The families of the elements whose table is not there. Looked up beforehand, since
+    /// the kernel takes some 10 ms to undo a transaction that it refuses.
+    fn absent(&self, wanted: &[(&Tag, Element)]) -> Result<Vec<Family>> {
+        let needed = |family: &Family| wanted.iter().any(|(_, e)| e.set.family() == *family);
+        let present = self.present()?;
+        let mut families = layout::FAMILIES.to_vec();
+        families.retain(|family| needed(family) && !present.contains(family));
+        Ok(families)
+    }
+
+    /// The families whose table is there.
+    fn present(&self) -> Result<Vec<Family>> {
+        layout::present(&self.0).map_err(|e| Error::io("list nftables' tables", &e))
     }
 
     /// One transaction: the tables of the families `absent`, then the elements.
@@ -193,36 +225,31 @@ impl Table {
         Ok(())
     }
 
-    /// Removes the tables if nobody has anything in them. The generation makes sure that
-    /// nobody adds anything between the look and the deed.
-    fn remove_unowned(&self) -> Result<()> {
+    /// Removes the tables if all owners are gone, and tells whether they are no more. The
+    /// generation makes sure that nobody adds anything between the look and the deed.
+    fn remove_tables(&self, gone: impl Fn(&str) -> bool) -> Result<bool> {
         let action = "remove nftables' table nsrun";
-        let mut families = vec![Family::Inet, Family::Bridge];
         for _ in 0..ATTEMPTS {
             let generation = self.0.generation().map_err(|e| Error::io(action, &e))?;
-            if !self.owners()?.is_empty() {
-                return Ok(());
+            let families = self.present()?;
+            if families.is_empty() {
+                return Ok(true);
+            }
+            if !self.owners()?.iter().all(|tag| gone(tag)) {
+                return Ok(false);
             }
             let mut batch = Messages::begin(Some(generation));
-            let delete = |family| (layout::delete(&mut batch, family), family);
-            let sent: Vec<(u32, Family)> = families.iter().copied().map(delete).collect();
-            let Err(refusal) = self.0.commit(batch) else {
-                return Ok(());
-            };
-            match refusal.first() {
-                Some((_, Errno::ERESTART)) => {}
-                Some((number, Errno::ENOENT)) => {
-                    let there = sent.iter().filter(|(sent, _)| *sent != number);
-                    families = there.map(|(_, family)| *family).collect();
-                }
-                _ => return Err(refusal.into_error(action)),
+            for family in families {
+                layout::delete(&mut batch, family);
             }
-            if families.is_empty() {
-                return Ok(());
+            match self.0.commit(batch) {
+                Ok(()) => return Ok(true),
+                Err(refusal) if refusal.is_overtaken() => {}
+                Err(refusal) => return Err(refusal.into_error(action)),
             }
         }
-        // Whoever changes the rules so often is an owner, or the next sweep finds none.
-        Ok(())
+        // Whoever changes the rules so often is an owner, or leaves it to the next sweep.
+        Ok(false)
     }
 
     fn owned(&self, set: Set) -> Result<Vec<Owned>> {
@@ -232,20 +259,25 @@ impl Table {
         })
     }
 
-    /// Tells who has the port that the element is.
-    fn taken(&self, wanted: &Element) -> Error {
-        let mut there = self.owned(wanted.set).unwrap_or_default().into_iter();
-        let owner = there.find(|owned| owned.element.key == wanted.key);
-        let cause = match owner {
-            Some(owned) => format!("it is published by {} already", owned.tag),
-            None => "it is published already".to_owned(),
-        };
-        let what = match wanted.port {
-            Some(port) => port.to_string(),
-            None => wanted.set.name().to_owned(),
-        };
-        Error::other(format!("publish {what}"), cause)
+    /// The tag of whoever has an element with that key.
+    fn owner_of(&self, wanted: &Element) -> Result<Option<String>> {
+        let mut there = self.owned(wanted.set)?.into_iter();
+        let found = there.find(|owned| owned.element.key == wanted.key);
+        Ok(found.map(|owned| owned.tag))
     }
+}
+
+/// Tells who has the port that the element is.
+fn taken(wanted: &Element, owner: Option<&str>) -> Error {
+    let what = match wanted.port {
+        Some(port) => port.to_string(),
+        None => wanted.set.name().to_owned(),
+    };
+    let whose = owner
+        .map(|owner| format!(" by {owner}"))
+        .unwrap_or_default();
+    let cause = format!("it is published{whose} already");
+    Error::other(format!("publish {what}"), cause)
 }
 
 /// A refused transaction, with the messages that were about elements.
@@ -264,16 +296,6 @@ impl<'a> Refused<'a> {
     fn element(&self, number: u32) -> Option<&'a Element> {
         let index = self.sent.binary_search_by_key(&number, |(n, _)| *n).ok()?;
         self.sent.get(index).map(|(_, element)| *element)
-    }
-
-    /// The families of the elements that were refused.
-    fn families(&self) -> Vec<Family> {
-        let refused = self.refusal.messages().iter();
-        let refused: Vec<Family> = refused
-            .filter_map(|(number, _)| Some(self.element(*number)?.set.family()))
-            .collect();
-        let families = [Family::Inet, Family::Bridge].into_iter();
-        families.filter(|family| refused.contains(family)).collect()
     }
 
     /// The elements that were not refused for that reason.

@@ -98,7 +98,7 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    fn number(self) -> u8 {
+    pub(super) fn number(self) -> u8 {
         match self {
             Self::Tcp => 6,
             Self::Udp => 17,
@@ -283,5 +283,83 @@ fn octets(address: IpAddr) -> Vec<u8> {
     match address {
         IpAddr::V4(address) => address.octets().to_vec(),
         IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn port(address: Option<&str>, target: &str) -> Port {
+        Port {
+            address: address.map(|a| a.parse().unwrap()),
+            protocol: Protocol::Udp,
+            host: 0x1234,
+            target: target.parse().unwrap(),
+        }
+    }
+
+    fn made(port: Port) -> Element {
+        ports(&[port]).next().unwrap()
+    }
+
+    #[test]
+    fn a_port_is_an_element_of_the_map_for_its_family_and_address() {
+        let element = made(port(None, "192.168.1.2:80"));
+        assert_eq!(element.set, Set::Ports4);
+        assert_eq!(element.key, [17, 0, 0, 0, 0x12, 0x34, 0, 0]);
+        assert_eq!(element.data, [192, 168, 1, 2, 0, 80, 0, 0]);
+        let element = made(port(Some("192.0.2.1"), "192.168.1.2:80"));
+        assert_eq!(element.set, Set::Bound4);
+        assert_eq!(element.key[..4], [192, 0, 2, 1]);
+        assert_eq!(made(port(None, "[fd00::2]:80")).set, Set::Ports6);
+        let element = made(port(Some("2001:db8::1"), "[fd00::2]:80"));
+        assert_eq!((element.set, element.key.len()), (Set::Bound6, 24));
+    }
+
+    #[test]
+    fn ports_of_loopback_addresses_are_left_out() {
+        let loopback = [
+            port(Some("127.0.0.9"), "192.168.1.2:80"),
+            port(Some("::1"), "[fd00::2]:80"),
+        ];
+        assert_eq!(ports(&loopback).count(), 0);
+    }
+
+    #[test]
+    fn a_guarded_port_has_the_address_made_of_its_ethernet_address() {
+        let mut rules = Rules::new("x".parse().unwrap());
+        rules.guards = vec![Guard {
+            port: "vb-x".parse().unwrap(),
+            mac: MacAddr::from([2, 0, 0, 0, 1, 2]),
+            addresses: vec!["192.168.1.2".parse().unwrap()],
+        }];
+        let own: Ipv6Addr = "fe80::ff:fe00:102".parse().unwrap();
+        let taken: Vec<Element> = elements(&rules)
+            .into_iter()
+            .filter(|element| element.set == Set::Taken6)
+            .collect();
+        assert_eq!(taken.len(), 1);
+        assert_eq!(taken[0].key, own.octets());
+    }
+
+    #[test]
+    fn ports_are_told_as_they_are_written() {
+        let told = |address| port(address, "[fd00::2]:80").to_string();
+        assert_eq!(told(None), "udp port 4660");
+        assert_eq!(told(Some("2001:db8::1")), "udp port [2001:db8::1]:4660");
+        assert_eq!(told(Some("192.0.2.1")), "udp port 192.0.2.1:4660");
+    }
+
+    proptest! {
+        #[test]
+        fn tags_are_what_a_comment_can_hold(text in "\\PC{0,140}") {
+            let parsed = text.parse::<Tag>();
+            let fits = !text.is_empty()
+                && text.len() <= 127
+                && text.bytes().all(|b| (0x21..0x7f).contains(&b) && b != b'"' && b != 0x5c);
+            prop_assert_eq!(parsed.is_ok(), fits);
+        }
     }
 }

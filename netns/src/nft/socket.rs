@@ -1,13 +1,13 @@
 //! The conversation with the kernel's nftables: transactions and listings. Every answer
 //! is there when the request's `send` has returned, so nothing of this waits.
 
-use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, setsockopt, socket,
-    sockopt,
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, sendmsg,
+    setsockopt, socket, socketpair, sockopt,
 };
 
 use super::wire::{Family, Message, Messages, NLM_F_DUMP, NLMSG_DONE, Writer, messages, nftables};
@@ -51,6 +51,11 @@ impl Refusal {
         matches!(self.first(), Some((_, Errno::ENOENT)))
     }
 
+    /// Whether the rule set is no longer of the generation that the transaction is for.
+    pub(super) fn is_overtaken(&self) -> bool {
+        matches!(self.first(), Some((_, Errno::ERESTART | Errno::ENOENT)))
+    }
+
     pub(super) fn into_error(self, action: impl Into<String>) -> Error {
         match (self.first(), self) {
             (Some((_, errno)), _) => Error::io(action, &errno.into()),
@@ -63,6 +68,34 @@ impl Refusal {
 /// A socket of the calling thread's network namespace.
 #[derive(Debug)]
 pub(super) struct Socket(OwnedFd);
+
+/// The last reference to a socket of this kind waits on its way out, some 10 ms, until
+/// the kernel has freed what was removed by anybody. Nobody here needs to: in a message
+/// that only itself could receive, the socket is left to the kernel's collector. Without
+/// memory for that, it is closed as any other.
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let _ = abandon(self.0.as_fd());
+    }
+}
+
+fn abandon(socket: BorrowedFd<'_>) -> nix::Result<()> {
+    let (sender, receiver) = socketpair(
+        AddressFamily::Unix,
+        SockType::Datagram,
+        None,
+        SockFlag::SOCK_CLOEXEC,
+    )?;
+    let descriptors = [receiver.as_raw_fd(), socket.as_raw_fd()];
+    sendmsg::<()>(
+        sender.as_raw_fd(),
+        &[IoSlice::new(&[0])],
+        &[ControlMessage::ScmRights(&descriptors)],
+        MsgFlags::empty(),
+        None,
+    )?;
+    Ok(())
+}
 
 impl Socket {
     pub(super) fn open() -> Result<Self> {
@@ -101,6 +134,18 @@ impl Socket {
             }
         }
         Err(Refusal::Messages(refused))
+    }
+
+    /// Sends one message that is acknowledged.
+    pub(super) fn request(&self, message: &Messages) -> io::Result<()> {
+        self.send(message.as_bytes())?;
+        let mut buffer = vec![0; RECEIVE_BUFFER];
+        let length = self.receive(&mut buffer)?;
+        match messages(&buffer[..length]).find_map(|message| message.error()) {
+            Some(0) => Ok(()),
+            Some(code) => Err(io::Error::from_raw_os_error(code)),
+            None => Err(io::ErrorKind::InvalidData.into()),
+        }
     }
 
     /// The number that every transaction of anybody moves on.
