@@ -2,8 +2,11 @@
 
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Instant;
+
+use futures_util::future::{Either, select};
 
 use super::devices;
 use super::register;
@@ -67,6 +70,9 @@ impl Machine {
             launched = self.launch();
         }
         let launched = launched?;
+        for warning in self.links.take_warnings() {
+            tell(Event::Warning(&warning));
+        }
         session.speak_to_log();
         self.supervise(launched, session)
     }
@@ -142,7 +148,14 @@ impl Machine {
                 StopBy::Forward | StopBy::ForwardAs(_) => StopBy::ForwardAs(signal),
             };
         }
-        runtime.block_on(supervise::supervise(session, payload, config, self))
+        let services = self.links.take_services();
+        runtime.block_on(async {
+            let ended = pin!(supervise::supervise(session, payload, config, self));
+            match select(ended, pin!(services.run())).await {
+                Either::Left((outcome, _)) => outcome,
+                Either::Right(((), ended)) => ended.await,
+            }
+        })
     }
 }
 

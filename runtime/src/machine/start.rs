@@ -21,6 +21,7 @@ use crate::facts::{ImageRoot, Release};
 use crate::host_limits::{Crowd, Share};
 use crate::lock::{ImageLocks, Mode};
 use crate::network::Attached;
+use crate::plan::network::Uplink;
 use crate::plan::{self, Console, Plan, Request, Shown};
 use crate::range::{PrivateUsers, Range};
 use crate::state::{self, Claim, Identity, Incarnation, Item, Record, Since, Store};
@@ -261,6 +262,11 @@ fn record(
         network: plan.network.word().to_owned(),
         interface: None,
         addresses: Vec::new(),
+        zone: match &plan.links.host0 {
+            Some(Uplink::Zone(zone)) => Some(zone.to_string()),
+            _ => None,
+        },
+        ports: plan.links.ports.iter().map(ToString::to_string).collect(),
         init: plan.argv.clone(),
         restrictions: plan.restrictions.clone(),
         release: Release::look(root),

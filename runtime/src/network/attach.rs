@@ -5,13 +5,14 @@ use std::os::fd::BorrowedFd;
 use std::path::Path;
 
 use nsrun_netns::{
-    End, HostId, IfName, IpNet, Ipv4Net, Ipv6Net, MacAddr, MovePlan, Moved, Net, Owner, Setup,
-    StackedPlan, Stacking, VethPlan, pick_prefix, pick_subnet, stable_seed, veth_name,
+    End, HostId, IfName, IpNet, Ipv4Net, Ipv6Net, MacAddr, MovePlan, Moved, Net, Owner, Place,
+    Setup, StackedPlan, Stacking, VethPlan, pick_prefix, pick_subnet, stable_seed, veth_name,
 };
 
 use super::addresses::{self, Ends, Networks};
 use super::leases::{Leases, Wish};
 use super::lent::Lent;
+use super::serve::Routed;
 use super::shared::{self, Counting, Shared};
 use super::{Attached, Pair, refusal};
 use crate::error::{Context, Error, Kind, Result};
@@ -48,6 +49,7 @@ pub(crate) fn attach(
     netns: BorrowedFd<'_>,
     to: &mut Attached,
 ) -> Result<()> {
+    let duplicate = || "duplicate the descriptor of the network namespace";
     let mut maker = Maker {
         machine,
         net: Net::new().map_err(|error| refusal(&error))?,
@@ -55,6 +57,7 @@ pub(crate) fn attach(
         claim,
         netns,
         to,
+        place: Place::inside(netns.try_clone_to_owned().cannot(duplicate)?),
     };
     if let Some(uplink) = &machine.links.host0 {
         maker.host0(uplink)?;
@@ -87,7 +90,9 @@ pub(crate) fn attach(
             }
         }
     }
-    Ok(())
+    let host_ports = &machine.links.host_ports;
+    let Maker { to, place, .. } = maker;
+    to.services.publish_host(host_ports, &place)
 }
 
 struct Maker<'a> {
@@ -97,6 +102,8 @@ struct Maker<'a> {
     claim: &'a mut Claim,
     netns: BorrowedFd<'a>,
     to: &'a mut Attached,
+    /// The machine's namespace, for sockets.
+    place: Place,
 }
 
 /// The end inside of a pair.
@@ -128,16 +135,35 @@ impl Maker<'_> {
         self.to.addresses = own.collect();
         let (name, altname) = named(prefix, self.machine.name)?;
         let host_mac = self.mac(End::Host, 0);
-        let peer = named(HOST0, "")?.0;
-        self.pair(&VethPlan {
+        let bridge_mac = match &bridge {
+            Some(name) => self.net.find(name).map_err(|error| refusal(&error))?,
+            None => None,
+        };
+        let bridge_mac = bridge_mac.and_then(|link| link.mac);
+        let plan = VethPlan {
             host: self.owner(name, host_mac),
             altname,
             bridge,
             addresses: ends.host,
-            peer,
+            peer: named(HOST0, "")?.0,
             peer_mac: mac,
             inside: ends.inside,
-        })
+        };
+        self.pair(&plan)?;
+        if matches!(uplink, Uplink::Bridge(_)) {
+            return Ok(());
+        }
+        let routed = Routed {
+            net: &self.net,
+            machine: self.machine,
+            uplink,
+            port: plan.host.name,
+            mac,
+            inside: plan.inside.addresses,
+            gateways: plan.inside.gateways,
+            router_mac: bridge_mac.unwrap_or(host_mac),
+        };
+        routed.serve(self.claim, &self.place, self.to)
     }
 
     /// The ends of a link to the host, in networks that nobody uses.

@@ -7,17 +7,24 @@ use crate::error::{Error, Kind, Result};
 
 /// Rules that are in the kernel; removed when dropped.
 #[derive(Debug)]
-pub(super) struct Filter(Vec<Rules>);
+pub(super) struct Filter([Rules; 1]);
 
 impl Filter {
     /// Adds the rules.
     ///
     /// # Errors
     /// [`Kind::Busy`] if a port is published already.
-    pub(super) fn install(rules: Vec<Rules>) -> Result<Self> {
+    pub(super) fn install(rules: Rules) -> Result<Self> {
+        let rules = [rules];
         let added = Table::open().and_then(|table| table.install(&rules));
         added.map_err(|error| Error::new(Kind::Busy, error.to_string()))?;
         Ok(Self(rules))
+    }
+
+    /// The text by which they are found.
+    pub(super) fn tag(&self) -> String {
+        let Self([rules]) = self;
+        rules.tag.to_string()
     }
 }
 

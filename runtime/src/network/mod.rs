@@ -3,8 +3,13 @@
 mod addresses;
 mod attach;
 mod cut;
+mod filter;
+mod forwarding;
 mod leases;
 mod lent;
+mod names;
+mod serve;
+mod services;
 mod shared;
 
 use std::net::IpAddr;
@@ -13,8 +18,12 @@ use nsrun_netns::{Net, Owner};
 
 pub(crate) use self::attach::{Machine, attach};
 pub use self::cut::set_links_up;
+use self::filter::Filter;
+pub(crate) use self::filter::sweep as sweep_rules;
+use self::forwarding::Forwarding;
 use self::lent::Lent;
 pub(crate) use self::lent::restore;
+pub(crate) use self::services::Services;
 use self::shared::Shared;
 pub(crate) use self::shared::release;
 use crate::error::{Error, Kind};
@@ -24,11 +33,16 @@ use crate::state::Item;
 /// that they are in.
 #[derive(Debug, Default)]
 pub(crate) struct Attached {
+    services: Services,
+    filter: Option<Filter>,
+    forwarding: Option<Forwarding>,
     pairs: Vec<Pair>,
     lent: Vec<Lent>,
     shared: Vec<Shared>,
     /// The machine's addresses that nsrun has set, its first link's.
     addresses: Vec<IpAddr>,
+    /// What does not work on this host.
+    warnings: Vec<String>,
 }
 
 impl Attached {
@@ -43,12 +57,26 @@ impl Attached {
         &self.addresses
     }
 
+    /// What is to be served while the payload runs.
+    pub(crate) fn take_services(&mut self) -> Services {
+        std::mem::take(&mut self.services)
+    }
+
+    /// What does not work on this host, for the user.
+    pub(crate) fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
+    }
+
     /// How the list of residues has them, in the order in which they were noted.
     pub(crate) fn items(&self) -> Vec<Item> {
         let shared = self.shared.iter().map(Shared::item);
         let pairs = self.pairs.iter().map(|pair| Item::link(&pair.0));
         let lent = self.lent.iter().map(Lent::item);
-        shared.chain(pairs).chain(lent).collect()
+        let rules = self
+            .filter
+            .iter()
+            .map(|filter| Item::Rules { tag: filter.tag() });
+        shared.chain(pairs).chain(lent).chain(rules).collect()
     }
 }
 

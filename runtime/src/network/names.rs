@@ -59,7 +59,10 @@ impl dns::Names for Names {
         let mut machines = machines.into_iter().flatten();
         machines.find_map(|machine| {
             let record = machine.record().filter(|record| self.knows(record))?;
-            record.addresses.contains(&address).then(|| record.name.clone())
+            record
+                .addresses
+                .contains(&address)
+                .then(|| record.name.clone())
         })
     }
 

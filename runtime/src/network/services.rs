@@ -4,7 +4,7 @@
 use std::future::pending;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use futures_util::future::join_all;
+use futures_util::future::{join_all, join4};
 use nsrun_netns::dhcp::{Offer, Server};
 use nsrun_netns::dns::{ADDRESS, Forwarder, Servers, Zone};
 use nsrun_netns::ra::{Advertiser, RaPlan};
@@ -32,6 +32,8 @@ pub(super) struct Client {
     pub(super) v6: Option<(Ipv6Net, Ipv6Addr)>,
     /// Whose link-local address is the machine's router.
     pub(super) router_mac: MacAddr,
+    /// Whether it may make itself an address of IPv6 beside: not if the user has chosen one.
+    pub(super) autoconf: bool,
     pub(super) mtu: Option<u32>,
     pub(super) host_name: String,
     /// The user's name servers, in place of the forwarder.
@@ -67,8 +69,8 @@ impl Services {
             }
         };
         let relays = join_all(self.relays.into_iter().map(Relay::run));
-        tokio::join!(dhcp, routers, names, relays);
-        pending().await
+        join4(dhcp, routers, names, relays).await;
+        pending::<()>().await;
     }
 
     /// Offers the machine the addresses that it has.
@@ -88,15 +90,16 @@ impl Services {
                 ..Offer::new(address, router)
             };
             let server = Server::open(client.link, client.mac, offer);
-            self.dhcp = Some(server.map_err(failed)?);
+            self.dhcp = Some(server.map_err(|error| failed(&error))?);
         }
         if let Some((prefix, _)) = client.v6 {
             let plan = RaPlan {
                 mtu: client.mtu,
+                autoconf: client.autoconf,
                 ..RaPlan::new(client.router_mac, prefix.trunc())
             };
             let advertiser = Advertiser::open(client.link, client.mac, &plan);
-            self.routers = Some(advertiser.map_err(failed)?);
+            self.routers = Some(advertiser.map_err(|error| failed(&error))?);
         }
         Ok(())
     }
@@ -110,8 +113,9 @@ impl Services {
             domain: DOMAIN.to_owned(),
             names: Box::new(names),
         };
-        let forwarder = Forwarder::open(inside, &addresses, zone, Servers::File(RESOLV_CONF.into()));
-        self.names = Some(forwarder.map_err(failed)?);
+        let forwarder =
+            Forwarder::open(inside, &addresses, zone, Servers::File(RESOLV_CONF.into()));
+        self.names = Some(forwarder.map_err(|error| failed(&error))?);
         Ok(())
     }
 
@@ -143,7 +147,11 @@ impl Services {
         for publish in all {
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, publish.port));
             let listener = Listener::open(inside, protocol(publish.protocol), address);
-            self.relay(listener.map_err(failed)?, Place::Here, address);
+            self.relay(
+                listener.map_err(|error| failed(&error))?,
+                Place::Here,
+                address,
+            );
         }
         Ok(())
     }
@@ -169,12 +177,13 @@ fn taken(error: &nsrun_netns::Error, publish: Publish) -> Error {
     match error.errno() {
         Some(nix::errno::Errno::EADDRINUSE) => Error::new(Kind::Busy, what)
             .hint("`ss -lnptu` tells which program has it; another port: --port=OTHER:PORT"),
-        Some(nix::errno::Errno::EADDRNOTAVAIL) => Error::new(Kind::NotFound, what)
-            .hint("`ip address` tells which addresses the host has"),
+        Some(nix::errno::Errno::EADDRNOTAVAIL) => {
+            Error::new(Kind::NotFound, what).hint("`ip address` tells which addresses the host has")
+        }
         _ => Error::new(Kind::Failed, what),
     }
 }
 
-fn failed(error: nsrun_netns::Error) -> Error {
+fn failed(error: &nsrun_netns::Error) -> Error {
     Error::new(Kind::Failed, error.to_string())
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use nsrun_netns::nft::{Rules, Table};
 use nsrun_netns::{BridgePlan, End, HostId, IfName, MacAddr, Net};
 
 use super::refusal;
@@ -69,11 +70,27 @@ impl Counting {
 pub(super) fn ensure(net: &Net, name: &IfName, host: HostId) -> Result<()> {
     let plan = BridgePlan {
         name: name.clone(),
-        mac: MacAddr::derive(host, name.as_str(), End::Host, 0),
+        mac: mac(name, host),
     };
     net.ensure_bridge(&plan)
         .map(drop)
         .map_err(|error| refusal(&error))
+}
+
+/// The Ethernet address of a bridge that nsrun makes.
+pub(super) fn mac(name: &IfName, host: HostId) -> MacAddr {
+    MacAddr::derive(host, name.as_str(), End::Host, 0)
+}
+
+/// The text by which rules of a bridge are found.
+pub(super) fn tag(bridge: &IfName) -> String {
+    format!("nsrun-bridge:{bridge}")
+}
+
+/// Adds the rules of a bridge, unless they are there.
+pub(super) fn install(rules: Rules) -> Result<()> {
+    let added = Table::open().and_then(|table| table.install(&[rules]));
+    added.map_err(|error| refusal(&error))
 }
 
 /// Takes a bridge away if nobody has a port in it.
@@ -83,5 +100,8 @@ pub(super) fn ensure(net: &Net, name: &IfName, host: HostId) -> Result<()> {
 pub(crate) fn release(name: &IfName) -> Result<()> {
     let _counting = Counting::begin()?;
     let deleted = Net::new().and_then(|net| net.delete_unused_bridge(name));
-    deleted.map(drop).map_err(|error| refusal(&error))
+    if deleted.map_err(|error| refusal(&error))? {
+        super::filter::sweep(&tag(name))?;
+    }
+    Ok(())
 }

@@ -53,7 +53,7 @@ pub(crate) fn make(
     let resolv_conf = files::resolv_conf(
         request,
         host,
-        (network, &links.addressing.dns),
+        (network, &links.name_servers()),
         &mut warnings,
     );
     let timezone = files::localtime(request, host, image, &mut warnings);

@@ -158,6 +158,16 @@ impl Links {
         self.host0.is_none() && self.others.is_empty()
     }
 
+    /// Who resolves names for the machine: the user's choice, or nsrun on the machine's own loopback
+    /// where the host routes for it.
+    #[must_use]
+    pub fn name_servers(&self) -> Vec<IpAddr> {
+        match &self.addressing.dns[..] {
+            [] if self.is_routed() => vec![nsrun_netns::dns::ADDRESS.into()],
+            asked => asked.to_vec(),
+        }
+    }
+
     /// Whether the host routes for the machine, and chooses its addresses.
     #[must_use]
     pub fn is_routed(&self) -> bool {

@@ -108,6 +108,7 @@ fn undo(host: &dyn Host, action: Action<'_>, remover: Remover) -> Result<()> {
         (Action::EndCgroup(path), Remover::Stranger) => host.end_cgroup(path),
         (Action::RetireLink(owner), _) => host.retire_link(&owner),
         (Action::RestoreLink(moved), _) => host.restore_link(&moved),
+        (Action::SweepRules(tag), _) => host.sweep_rules(tag),
         (Action::ReleaseBridge(name), _) => host.release_bridge(&name),
         (Action::SweepLockFile(path), _) => sweep(path),
         (Action::RemoveTree(path), _) => remove(path),

@@ -62,6 +62,14 @@ pub trait Host: Debug + Send + Sync {
         crate::network::restore(moved)
     }
 
+    /// Removes rules of the host's packet filter whose tag begins with that text.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    fn sweep_rules(&self, tag: &str) -> Result<()> {
+        crate::network::sweep_rules(tag)
+    }
+
     /// Takes a bridge away that machines share, if no link is in it.
     ///
     /// # Errors

@@ -57,6 +57,12 @@ pub struct Record {
     pub interface: Option<String>,
     /// The machine's addresses that nsrun has set.
     pub addresses: Vec<IpAddr>,
+    /// The zone that it is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// Ports of the host that lead to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<String>,
     /// What was executed as the payload's first program, with its arguments.
     pub init: Vec<String>,
     /// How the machine's filter of system calls differs from that of others: what joins gets the same.
@@ -178,6 +184,8 @@ pub(super) mod tests {
             network: "veth".into(),
             interface: Some("ve-web".into()),
             addresses: vec!["192.168.0.2".parse().unwrap()],
+            zone: None,
+            ports: vec!["tcp:80:80".into()],
             init: vec!["/sbin/init".into()],
             restrictions: Restrictions::default(),
             release: Release::default(),

@@ -49,6 +49,11 @@ pub enum Item {
         /// Its name.
         name: String,
     },
+    /// Rules of the host's packet filter.
+    Rules {
+        /// The comment that they have: as the tag of a link.
+        tag: String,
+    },
     /// A lock file beside an image (`.#NAME.lck`) or in `/run/systemd/nspawn/locks` or
     /// `/run/systemd/nspawn-uid`. The lock ends with its holder, the file would stay.
     LockFile {
@@ -172,6 +177,7 @@ pub(super) enum Action<'a> {
     RetireLink(Owner),
     RestoreLink(Moved),
     ReleaseBridge(IfName),
+    SweepRules(&'a str),
     SweepLockFile(&'a Path),
     RemoveTree(&'a Path),
 }
@@ -204,6 +210,10 @@ pub(super) fn action<'a>(item: &'a Item, name: &MachineName) -> Result<Action<'a
                 tag: tag.clone(),
                 alias: alias.clone(),
             }))
+        }
+        Item::Rules { tag } => {
+            owned(tag, super::TAG, name)?;
+            Ok(Action::SweepRules(tag))
         }
         Item::Bridge { name } => bridge(name).map(Action::ReleaseBridge),
         Item::LockFile { path } => lock_file(path).map(Action::SweepLockFile),

@@ -3,4 +3,5 @@
 mod inside;
 mod links;
 mod residue;
+mod services;
 mod shared;
