@@ -114,6 +114,30 @@ impl Table {
     /// If the kernel refuses.
     pub fn sweep(&self, prefix: &str, live: &[Tag]) -> Result<Vec<String>> {
         let dead = |tag: &str| tag.starts_with(prefix) && !live.iter().any(|t| t.as_str() == tag);
+        self.remove_all_of(dead)
+    }
+
+    /// Removes everything of that owner, when what it has is not known; tells whether it
+    /// had anything.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn remove_owner(&self, owner: &Tag) -> Result<bool> {
+        let removed = self.remove_all_of(|tag| tag == owner.as_str())?;
+        Ok(!removed.is_empty())
+    }
+
+    /// The tags of all owners.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn owners(&self) -> Result<Vec<String>> {
+        let owners = self.owned(Set::Owners)?;
+        Ok(owners.into_iter().map(|owned| owned.tag).collect())
+    }
+
+    /// Removes everything of the owners that `dead` says yes to; returns their tags.
+    fn remove_all_of(&self, dead: impl Fn(&str) -> bool + Copy) -> Result<Vec<String>> {
         hook::remove(&self.0, dead)?;
         let mut tags = self.owners()?;
         tags.retain(|tag| dead(tag));
@@ -130,15 +154,6 @@ impl Table {
             self.remove_tables(|_| false)?;
         }
         Ok(tags)
-    }
-
-    /// The tags of all owners.
-    ///
-    /// # Errors
-    /// If the kernel refuses.
-    pub fn owners(&self) -> Result<Vec<String>> {
-        let owners = self.owned(Set::Owners)?;
-        Ok(owners.into_iter().map(|owned| owned.tag).collect())
     }
 
     fn add(&self, wanted: &[(&Tag, Element)]) -> Result<()> {

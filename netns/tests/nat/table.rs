@@ -141,6 +141,20 @@ fn a_sweep_removes_what_the_dead_left() {
     });
 }
 
+#[test]
+fn one_owner_goes_and_whose_tag_begins_alike_stays() {
+    beside_others(|table| {
+        let (one, more) = (rules("one", 1), rules("one-more", 2));
+        table.install(from_ref(&more)).unwrap();
+        let expected = ruleset();
+        table.install(&[one]).unwrap();
+        assert!(table.remove_owner(&tag("one")).unwrap());
+        assert_eq!(ruleset(), expected);
+        assert!(!table.remove_owner(&tag("one")).unwrap());
+        table.remove(&[more]).unwrap();
+    });
+}
+
 fn any_link() -> impl Strategy<Value = LinkRules> {
     ("[a-z][a-z0-9.-]{0,13}", any::<bool>()).prop_map(|(name, masquerade)| LinkRules {
         link: name.parse().unwrap(),
