@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 
-use nsrun_netns::nft::{Guard, LinkRules, Port, Rules};
+use nsrun_netns::nft::{Guard, LinkRules, Obstacle, Port, Rules, Table};
 use nsrun_netns::{IfName, IpNet, MacAddr, Net, Place, dns};
 
 use super::attach::Machine;
@@ -63,7 +63,10 @@ impl Routed<'_> {
         let cut_off = |error: &Error| format!("the machine reaches the host alone: {error}");
         let shared = self.bridge_rules()?.map_or(Ok(()), shared::install);
         match shared.and_then(|()| Filter::install(rules)) {
-            Ok(filter) => to.filter = Some(filter),
+            Ok(filter) => {
+                to.filter = Some(filter);
+                to.warnings.extend(self.obstacles()?);
+            }
             Err(error) if self.machine.links.ports.is_empty() => to.warnings.push(cut_off(&error)),
             Err(error) => return Err(error).cannot(|| "publish ports"),
         }
@@ -72,6 +75,22 @@ impl Routed<'_> {
             Err(error) => to.warnings.push(cut_off(&error)),
         }
         Ok(())
+    }
+
+    /// Lets the link through where others' rules leave a place for that, and tells which do not.
+    fn obstacles(&self) -> Result<Vec<String>> {
+        let (tag, link) = match self.uplink {
+            Uplink::Zone(zone) => (shared::tag(&zone.bridge()), zone.bridge()),
+            Uplink::Host | Uplink::Bridge(_) => {
+                let tag = self.machine.incarnation.link_tag(self.machine.name);
+                (tag, self.port.clone())
+            }
+        };
+        let tag = filter::tag(&tag)?;
+        let found = Table::open().and_then(|table| table.pass_firewalls(&tag, &[link]));
+        let found = found.map_err(|error| refusal(&error))?;
+        let told = |obstacle: &Obstacle| format!("{obstacle}: {}", obstacle.remedy());
+        Ok(found.iter().map(told).collect())
     }
 
     fn rules(&self) -> Result<Rules> {
