@@ -79,12 +79,6 @@ const TABLE: &[(&[&str], Answer)] = &[
              journal.forward_to_socket",
         ),
     ),
-    (
-        &["--bind-user-shell", "--bind-user-group", "--bind-user"],
-        Not(
-            "users of the host stay on the host; --bind=HOME:PATH:rootidmap shares a home directory",
-        ),
-    ),
     (&["--background"], Not("the terminal keeps its colours")),
     (
         &["--no-ask-password"],

@@ -66,6 +66,9 @@ const BAD: &[(&str, &[&str])] = &[
     ("--overlay", &["", "/a", "/a:relative"]),
     ("--overlay-ro", &["", "/a"]),
     ("--inaccessible", &["", "relative"]),
+    ("--bind-user", &["", "a/b", "a:b"]),
+    ("--bind-user-shell", &["", "zsh"]),
+    ("--bind-user-group", &["", "a/b"]),
     (
         "--rlimit",
         &["", "NOFILE", "NOFILE=-1", "NONSENSE=1", "NOFILE=2:1"],

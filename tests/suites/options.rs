@@ -293,7 +293,6 @@ fn options_of_nspawn_that_there_are_not_are_told_by_name() {
     for (option, word) in [
         ("--oci-bundle=/x", "OCI"),
         ("-D", "operand"),
-        ("--bind-user=me", "--bind=HOME"),
         ("--selinux-context=x", "labels"),
     ] {
         let done = sandbox.nsrun(&["boot", option, &image]).expect_status(2);

@@ -242,6 +242,7 @@ impl MachineArgs {
         request.resolv_conf = self.resolv_conf;
         request.timezone = self.timezone;
         request.mounts = self.mounts.mounts()?;
+        request.bound = self.mounts.bound_users();
         if let Some(path) = &self.system {
             request.mounts.push(system::mount(path)?);
         }

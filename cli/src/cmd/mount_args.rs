@@ -1,5 +1,6 @@
 //! Options for mounts, in nspawn's spelling.
 
+use nsrun_runtime::plan::bound::{BoundUsers, Shell};
 use nsrun_runtime::plan::mounts::Mount;
 use nsrun_runtime::{Error, Kind, Result};
 
@@ -33,9 +34,30 @@ pub struct MountArgs {
     /// Keep everybody from what is at PATH in the machine
     #[arg(help_heading = HEADING, long, value_name = "PATH")]
     inaccessible: Vec<String>,
+
+    /// Have the machine know a user of the host, with its home directory
+    #[arg(help_heading = HEADING, long, value_name = "USER", value_parser = BoundUsers::name)]
+    bind_user: Vec<String>,
+
+    /// Choose the shell of these users: no, yes for the host's, or a PATH
+    #[arg(help_heading = HEADING, long, value_name = "BOOL|PATH")]
+    bind_user_shell: Option<Shell>,
+
+    /// Put these users into a group of the machine
+    #[arg(help_heading = HEADING, long, value_name = "GROUP", value_parser = BoundUsers::name)]
+    bind_user_group: Vec<String>,
 }
 
 impl MountArgs {
+    /// The users of the host that these options are about.
+    pub fn bound_users(&self) -> BoundUsers {
+        BoundUsers {
+            names: self.bind_user.clone(),
+            shell: self.bind_user_shell.clone(),
+            groups: self.bind_user_group.clone(),
+        }
+    }
+
     /// The mounts that these options ask for.
     pub fn mounts(&self) -> Result<Vec<Mount>> {
         let binds = self.bind.iter().map(|text| Mount::bind(text, false));

@@ -39,7 +39,7 @@ pub(super) fn of_zone(query: &Query<'_>, zone: &Zone) -> Option<Vec<u8>> {
         write_record(&mut answer, record);
     }
     count(&mut answer, 6, records.len());
-    if records.is_empty() {
+    if records.is_empty() && zone.has(query) {
         write_authority(&mut answer, &zone.domain);
         count(&mut answer, 8, 1);
     }
@@ -143,6 +143,7 @@ fn wire(name: &str) -> Vec<u8> {
 mod tests {
     use std::net::{Ipv4Addr, Ipv6Addr};
 
+    use proptest::prelude::*;
     use simple_dns::rdata::RData;
     use simple_dns::{CLASS, Name, Packet, PacketFlag, QTYPE, Question, RCODE, TYPE, rdata};
 
@@ -250,6 +251,15 @@ mod tests {
     }
 
     #[test]
+    fn the_domain_does_not_speak_for_others() {
+        for name in ["web", "9.0.0.10.in-addr.arpa", "localhost"] {
+            let answer = ask(&question(name, TYPE::MX, false), Vec::new());
+            let packet = Packet::parse(&answer).unwrap();
+            assert_eq!((packet.answers.len(), packet.name_servers.len()), (0, 0));
+        }
+    }
+
+    #[test]
     fn any_number_of_addresses_fits() {
         let addresses = vec![Ipv6Addr::LOCALHOST.into(); 70_000];
         let answer = ask(&question("web.lan", TYPE::AAAA, true), addresses);
@@ -279,5 +289,34 @@ mod tests {
         assert!(packet.has_flags(PacketFlag::TRUNCATION));
         assert_eq!(packet.rcode(), RCODE::NameError);
         assert_eq!(packet.answers.len(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_asked_another_parser_reads_the_answer(
+            name in "(web|x|[a-z0-9.]{0,20}|[0-9.]{1,12}[.]in-addr[.]arpa)([.]lan|)",
+            // That parser knows some of the types only.
+            kind in prop::sample::select(vec![1u16, 2, 5, 6, 12, 15, 16, 28, 33, 255]),
+            tail in prop::collection::vec(any::<u8>(), 0..40),
+        ) {
+            let mut message = question("lan", TYPE::A, false);
+            message.truncate(HEADER);
+            message.extend(wire(&name));
+            message.extend([kind.to_be_bytes(), class::IN.to_be_bytes()].concat());
+            message.extend(tail);
+            let query = Query::parse(&message).unwrap();
+            let zone = Zone {
+                domain: "lan".to_owned(),
+                names: Box::new(Many(vec![Ipv4Addr::new(10, 0, 0, 2).into()])),
+            };
+            for answer in of_zone(&query, &zone)
+                .into_iter()
+                .chain([failure(&query, Code::Refused)])
+            {
+                prop_assert!(query.is_answered_by(&answer));
+                let packet = Packet::parse(&answer).unwrap();
+                prop_assert_eq!(packet.questions.len(), 1);
+            }
+        }
     }
 }

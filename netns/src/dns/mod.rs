@@ -7,6 +7,7 @@
 
 mod answer;
 mod ask;
+mod outside;
 mod query;
 mod serve;
 mod servers;
@@ -20,6 +21,7 @@ use crate::crowd::Crowd;
 use crate::error::{Error, Result};
 use crate::place::Place;
 use crate::relay::{Listener, Protocol};
+use outside::Outside;
 
 pub use servers::Servers;
 pub use zone::{Names, Zone};
@@ -43,16 +45,22 @@ pub struct Forwarder {
 
 impl Forwarder {
     /// Takes port 53 of the addresses in `place`, over UDP and TCP. The addresses need
-    /// not be there yet, and may come and go.
+    /// not be there yet, and may come and go. What comes in by links that are there is
+    /// dropped: the clients are processes of the namespace, and what it links to later.
     ///
     /// # Errors
     /// If the port is taken, or the namespace cannot be entered.
     pub fn open(place: &Place, addresses: &[IpAddr], zone: Zone, servers: Servers) -> Result<Self> {
+        let outside = Outside::of(place).map_err(|e| Error::io("list links", &e))?;
         let mut listeners = Vec::new();
         for address in addresses {
             for protocol in [Protocol::Udp, Protocol::Tcp] {
                 let address = (*address, PORT).into();
-                listeners.push(Listener::open_unassigned(place, protocol, address)?);
+                let listener = Listener::open_unassigned(place, protocol, address)?;
+                outside
+                    .ignored_by(&listener)
+                    .map_err(|e| Error::io(format!("attach a filter to {listener}"), &e))?;
+                listeners.push(listener);
             }
         }
         Ok(Self {

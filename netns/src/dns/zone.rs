@@ -86,21 +86,25 @@ impl Zone {
         if name == self.domain {
             return Verdict::Records(Vec::new());
         }
-        match name
-            .strip_suffix(&self.domain)
-            .map(|name| name.strip_suffix('.'))
-        {
-            Some(Some(below)) => match self.names.addresses(below) {
-                Some(known) if !below.contains('.') => addresses(known),
-                _ => Verdict::NoSuchName,
-            },
+        let (label, unknown) = match self.below(name) {
+            Some(label) => (label, Verdict::NoSuchName),
             // A printer's name, or a typing error: the host's servers know.
-            _ if name.is_empty() || name.contains('.') => Verdict::Forward,
-            _ => self
-                .names
-                .addresses(name)
-                .map_or(Verdict::Forward, addresses),
+            None => (name, Verdict::Forward),
+        };
+        if label.is_empty() || label.contains('.') {
+            return unknown;
         }
+        self.names.addresses(label).map_or(unknown, addresses)
+    }
+
+    /// Whether the domain has such names, so that it can tell for how long they are unknown.
+    pub(super) fn has(&self, query: &Query<'_>) -> bool {
+        let name = query.name.as_deref().unwrap_or_default();
+        name == self.domain || self.below(name).is_some()
+    }
+
+    fn below<'a>(&self, name: &'a str) -> Option<&'a str> {
+        name.strip_suffix(&self.domain)?.strip_suffix('.')
     }
 
     fn pointer(&self, address: IpAddr) -> Verdict {

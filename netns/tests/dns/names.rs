@@ -1,11 +1,16 @@
 //! What is answered without a server.
 
-use std::net::{TcpListener, UdpSocket};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::process::Command;
+use std::time::Duration;
 
+use nix::sys::socket::{setsockopt, sockopt::BindToDevice};
+use nsrun_netns::dns::{ADDRESS, Servers};
 use simple_dns::{RCODE, TYPE};
 
+use crate::scratch::{Namespace, datagrams, wait_until};
 use crate::server::Server;
-use crate::world::{WEB, World};
+use crate::world::{WEB, World, question};
 
 #[test]
 fn names_of_the_network_are_known_with_and_without_the_domain() {
@@ -56,7 +61,7 @@ fn other_name_servers_have_room_beside_it() {
 fn the_address_may_go_and_come_back() {
     let world = World::new(&[]);
     let ip = |verb: &str| {
-        let mut ip = std::process::Command::new("ip");
+        let mut ip = Command::new("ip");
         ip.args(["address", verb, "169.254.0.53/32", "dev", "lo"]);
         assert!(world.inside.with(|| ip.status()).unwrap().success());
     };
@@ -67,4 +72,56 @@ fn the_address_may_go_and_come_back() {
     ip("add");
     assert_eq!(world.ask("web", TYPE::A).answers(), WEB[..1]);
     assert_eq!(world.ask_by_stream("web", TYPE::A).answers(), WEB[..1]);
+}
+
+/// Links `one` by `name`, as 10.0.N.1, to `other`, as 10.0.N.2, which has its route there.
+fn link(one: &Namespace, other: &Namespace, name: &str, number: u8) {
+    let ip = |place: &Namespace, arguments: &str| {
+        let mut ip = Command::new("ip");
+        ip.args(arguments.split(' '));
+        assert!(place.with(|| ip.status()).unwrap().success(), "{arguments}");
+    };
+    let path = other.path();
+    ip(
+        one,
+        &format!("link add {name} type veth peer name eth0 netns {path}"),
+    );
+    ip(one, &format!("address add 10.0.{number}.1/24 dev {name}"));
+    ip(one, &format!("link set {name} up"));
+    ip(other, &format!("address add 10.0.{number}.2/24 dev eth0"));
+    ip(other, "link set eth0 up");
+    ip(other, &format!("route add {ADDRESS} via 10.0.{number}.1"));
+}
+
+#[test]
+fn containers_inside_are_answered_and_neighbours_are_not() {
+    let (inside, neighbour, container) = (Namespace::new(), Namespace::new(), Namespace::new());
+    link(&inside, &neighbour, "host0", 1);
+    let own = ["10.0.1.1".parse().unwrap()];
+    let nobody = Servers::Fixed(Vec::new());
+    let world = World::between(Namespace::new(), inside, &own, nobody);
+    link(&world.inside, &container, "ve-c", 2);
+    let question = question("web", TYPE::A, None);
+    let answered = |from: &Namespace| {
+        let client = from.with(|| datagrams("0.0.0.0:0"));
+        client
+            .set_read_timeout(Some(Duration::from_millis(300)))
+            .unwrap();
+        client.send_to(&question, (ADDRESS, 53)).unwrap();
+        let by_datagram = client.recv(&mut [0; 512]).is_ok();
+        let address = (ADDRESS, 53).into();
+        let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(300));
+        (by_datagram, from.with(connect).is_ok())
+    };
+    wait_until("the container is answered", || {
+        answered(&container) == (true, true)
+    });
+    assert_eq!(answered(&neighbour), (false, false));
+    // As resolvers ask that have a server for each link: what goes to the link's own
+    // address does not leave, and is no question from outside.
+    let client = world.inside.with(|| datagrams("0.0.0.0:0"));
+    setsockopt(&client, BindToDevice, &"host0".into()).unwrap();
+    client.send_to(&question, "10.0.1.1:53").unwrap();
+    client.recv(&mut [0; 512]).unwrap();
+    assert_eq!(world.ask("web", TYPE::A).answers(), WEB[..1]);
 }

@@ -111,6 +111,18 @@ fn a_port_that_is_published_is_told_with_its_owner() {
 }
 
 #[test]
+fn what_a_killed_run_of_the_same_owner_left_is_replaced() {
+    beside_others(|table| {
+        let mut one = rules("one", 8080);
+        table.install(from_ref(&one)).unwrap();
+        one.ports[0].target = SocketAddr::from(([192, 168, 9, 9], 80));
+        table.install(from_ref(&one)).unwrap();
+        assert!(ruleset().contains(": 192.168.9.9 . 80"));
+        table.remove(&[one]).unwrap();
+    });
+}
+
+#[test]
 fn a_sweep_removes_what_the_dead_left() {
     beside_others(|table| {
         let dead = [rules("x:one", 1), rules("x:two", 2)];

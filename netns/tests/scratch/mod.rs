@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::future::Future;
 use std::net::UdpSocket;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::pin::pin;
 use std::thread::{self, JoinHandle};
@@ -35,6 +35,12 @@ impl Namespace {
         let net = Net::new().unwrap();
         net.add_loopback_address(self.0.as_fd(), address.parse().unwrap())
             .unwrap();
+    }
+
+    /// Where `ip` finds it.
+    #[allow(dead_code, reason = "not every suite links two")]
+    pub fn path(&self) -> String {
+        format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd())
     }
 
     pub fn place(&self) -> Place {

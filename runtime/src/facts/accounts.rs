@@ -1,5 +1,7 @@
 //! Users of an image, as its own files name them.
 
+use std::collections::HashSet;
+
 /// A user whom the payload can run as.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
@@ -28,6 +30,17 @@ pub(super) fn find(passwd: &str, group: &str, who: &str) -> Option<Account> {
         .groups
         .extend(others.filter(|gid| *gid != account.gid));
     Some(account)
+}
+
+/// Names and numbers in lines of passwd(5) and group(5), whose first and third fields they are.
+pub(super) fn taken<'a>(lines: impl Iterator<Item = &'a str>) -> (HashSet<String>, HashSet<u32>) {
+    let (mut names, mut ids) = (HashSet::new(), HashSet::new());
+    for line in lines {
+        let mut fields = line.split(':');
+        names.extend(fields.next().map(str::to_owned));
+        ids.extend(fields.nth(1).and_then(|id| id.parse::<u32>().ok()));
+    }
+    (names, ids)
 }
 
 /// `NAME:PASSWORD:UID:GID:REAL NAME:HOME:SHELL`
@@ -65,6 +78,13 @@ mod tests {
     const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nbroken\n:x:1:1:::\n\
                           me:x:1000:100::/home/me:/bin/sh\nbare:x:7:7:::\n";
     const GROUP: &str = "root:x:0:\nusers:x:100:me\nwheel:x:10:root,me\nmen:x:11:men\nbad:x\n";
+
+    #[test]
+    fn what_is_taken_is_told_by_both_files() {
+        let (names, ids) = taken(PASSWD.lines().chain(GROUP.lines()));
+        assert!(names.contains("me") && names.contains("wheel") && !names.contains("x"));
+        assert!(ids.contains(&1000) && ids.contains(&11) && !ids.contains(&2));
+    }
 
     #[test]
     fn users_are_found_by_name_and_number_with_their_groups() {

@@ -7,6 +7,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::process::Resource;
 
+use super::host_users::{self, HostUser};
 use crate::caps::{CapSet, Capability};
 use crate::error::{Context, Error, Kind, Result};
 use crate::plan::{Request, Timezone, masks};
@@ -39,6 +40,8 @@ pub struct HostFacts {
     pub timezone: Option<String>,
     /// The caller's `$TERM`.
     pub terminal: Option<String>,
+    /// The users that the request names.
+    pub users: Vec<HostUser>,
     /// A fresh random id for a machine that has none.
     pub random_uuid: [u8; 16],
     /// A fresh random id for this boot of the machine.
@@ -97,6 +100,7 @@ impl HostFacts {
             },
             timezone: timezone(),
             terminal: terminal(),
+            users: host_users::look(&request.bound.names)?,
             random_uuid: random_id()?,
             random_boot_id: random_id()?,
         })

@@ -1,5 +1,6 @@
 //! Facts about an image. Its content is hostile: every path is resolved inside its root.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -31,6 +32,10 @@ pub struct ImageFacts {
     pub program: Option<String>,
     /// The user that the request names, if there is such.
     pub account: Option<Account>,
+    /// Names that its users and groups have.
+    pub account_names: HashSet<String>,
+    /// Their numbers.
+    pub account_ids: HashSet<u32>,
     /// Content of `/etc/machine-id`, if it is one.
     pub machine_id: Option<[u8; 16]>,
     /// Whether there is an os-release file.
@@ -269,9 +274,14 @@ impl ImageFacts {
             is_restricted: root.is_restricted(),
             zone_file: zone.is_some_and(|z| root.has(&format!("etc/{z}"))),
             needs_nesting: matches!(request.mode, Start::Boot { .. }) && has_systemd_247(root),
+            account_names: HashSet::new(),
+            account_ids: HashSet::new(),
             program: None,
             account: request.user.as_deref().and_then(|who| account(root, who)),
         };
+        if !request.bound.names.is_empty() {
+            (facts.account_names, facts.account_ids) = accounts(root);
+        }
         facts.program = match &request.mode {
             Start::Boot { init, .. } => program::init(root, &request.root, init.as_deref())?,
             Start::Run { command, .. } => program::command(root, command, &facts),
@@ -281,11 +291,22 @@ impl ImageFacts {
 }
 
 fn account(root: &ImageRoot, who: &str) -> Option<Account> {
-    let text = |path| {
+    let [passwd, group] = account_files(root);
+    accounts::find(&passwd, &group, who)
+}
+
+/// Names and numbers that are taken.
+fn accounts(root: &ImageRoot) -> (HashSet<String>, HashSet<u32>) {
+    let files = account_files(root);
+    let lines = files.iter().flat_map(|text| text.lines());
+    accounts::taken(lines)
+}
+
+fn account_files(root: &ImageRoot) -> [String; 2] {
+    ["etc/passwd", "etc/group"].map(|path| {
         let content = root.read(path).unwrap_or_default();
         String::from_utf8_lossy(&content).into_owned()
-    };
-    accounts::find(&text("etc/passwd"), &text("etc/group"), who)
+    })
 }
 
 fn machine_id(root: &ImageRoot) -> Option<[u8; 16]> {

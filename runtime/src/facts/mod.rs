@@ -3,6 +3,7 @@
 mod accounts;
 mod composed;
 mod host;
+mod host_users;
 mod image;
 mod journal;
 mod program;
@@ -12,6 +13,7 @@ mod sources;
 pub use self::accounts::Account;
 pub use self::host::HostFacts;
 pub(crate) use self::host::random_id;
+pub use self::host_users::HostUser;
 pub use self::image::ImageFacts;
 pub(crate) use self::image::ImageRoot;
 pub(crate) use self::journal::{Entry, JournalFacts};

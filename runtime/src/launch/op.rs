@@ -49,6 +49,11 @@ pub(crate) enum Shift {
         to: u32,
         length: u32,
     },
+    /// One user and group of the host as others.
+    One {
+        from: (u32, u32),
+        to: u32,
+    },
     /// Those of the source's owner as `base`.
     Root {
         base: u32,

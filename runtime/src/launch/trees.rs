@@ -129,6 +129,10 @@ fn namespace(
             map(inside.map_or((*base, *base), |ids| tree.show(ids, *base)))
         }
         Shift::Root { base } => map((*base, *base)),
+        Shift::One {
+            from: (uid, gid),
+            to,
+        } => userns::with_maps(&format!("{uid} {to} 1\n"), &format!("{gid} {to} 1\n")).map(Some),
     }
 }
 

@@ -115,7 +115,8 @@ fn make(request: &Request, host: &HostFacts, mut image: ImageRoot) -> Result<Pre
     let facts = ImageFacts::probe(request, &root, host.timezone.as_deref())?;
     let id = plan::machine_id(request, host, &facts)?;
     let journal = plan::plan_journal(request, &id, &JournalFacts::probe(&id))?;
-    let mounts = plan::all_mounts(request, journal.as_ref())?;
+    let users = plan::bound::users(request, host, &facts)?;
+    let mounts = plan::all_mounts(request, journal.as_ref(), &users)?;
     let opened = open_sources(&mounts, &image, &root)?;
     let plan = plan::make(request, host, &facts, (mounts, &opened), journal)?;
     Ok(Prepared {

@@ -4,8 +4,8 @@ use super::journal::Journal;
 use super::mounts::{self, Mount};
 use super::request::{Mode, Request, Volatile};
 use super::{
-    Links, Network, Plan, TTY_GID, console, credentials, env, files, identity, limits, network,
-    pivot, volatile,
+    Links, Network, Plan, TTY_GID, bound, console, credentials, env, files, identity, limits,
+    network, pivot, volatile,
 };
 use crate::caps::{self, Isolation};
 use crate::error::{Error, Kind, Result};
@@ -115,6 +115,7 @@ pub(crate) fn make(
         scope: request.scope.clone(),
         register: request.register,
         credentials: request.credentials.clone(),
+        users_of_host: bound::users(request, host, image)?,
         mounts,
         nodes,
         warnings,

@@ -1,5 +1,6 @@
 //! What a launch will be: every default filled in, every conflict refused, nothing done yet.
 
+pub mod bound;
 mod console;
 pub mod credentials;
 mod env;
@@ -22,6 +23,7 @@ use std::path::PathBuf;
 
 use rustix::process::Resource;
 
+use self::bound::BoundUser;
 pub use self::console::{Console, ConsoleMode, Shown};
 use self::credentials::Credential;
 pub(crate) use self::env::search_path;
@@ -182,6 +184,8 @@ pub struct Plan {
     pub register: Register,
     /// Secrets for the payload.
     pub credentials: Vec<Credential>,
+    /// Users of the host whom the machine knows.
+    pub users_of_host: Vec<BoundUser>,
     /// Mounts that were asked for, each after those that it lies in.
     pub mounts: Vec<Planned>,
     /// Device nodes that these mounts show, and whether they can be written to.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::Network;
+use super::bound::BoundUsers;
 use super::console::ConsoleMode;
 use super::credentials::Credential;
 use super::files::{ResolvConf, Timezone};
@@ -144,6 +145,8 @@ pub struct Request {
     pub register: Register,
     /// Secrets for the payload.
     pub credentials: Vec<Credential>,
+    /// Users of the host who are known in the machine.
+    pub bound: BoundUsers,
     /// More mounts, in any order.
     pub mounts: Vec<Mount>,
     /// What the standard streams are; by default a terminal for a system.
@@ -193,6 +196,7 @@ impl Request {
             scope: ScopeOptions::default(),
             register: Register::default(),
             credentials: Vec::new(),
+            bound: BoundUsers::default(),
             mounts: Vec::new(),
             console: None,
             notify_ready: None,

@@ -1,5 +1,6 @@
 //! What `--volatile=` and `--ephemeral` come to.
 
+use super::bound::BoundUser;
 use super::files;
 use super::journal::Journal;
 use super::mounts::{self, Mount};
@@ -12,8 +13,13 @@ use crate::ownership::Ownership;
 const LIMITS: &str = "mode=0755,size=25%,nr_inodes=1m";
 
 /// All mounts: those that were asked for and those that follow, each after those that it lies in.
-pub(crate) fn mounts(request: &Request, journal: Option<&Journal>) -> Result<Vec<Mount>> {
+pub(crate) fn mounts(
+    request: &Request,
+    journal: Option<&Journal>,
+    users: &[BoundUser],
+) -> Result<Vec<Mount>> {
     let mut all = request.mounts.clone();
+    all.extend(users.iter().map(BoundUser::mount));
     all.extend(journal.and_then(|journal| journal.mount(request.users)));
     all.extend(files::mounts(request));
     all.extend(pivot::mount(request));
@@ -111,7 +117,7 @@ mod tests {
         let mut request = request(Changes::Kept, Volatile::State);
         assert!(read_only(&request));
         let targets = |request: &Request| {
-            let mounts = mounts(request, None).unwrap();
+            let mounts = mounts(request, None, &[]).unwrap();
             mounts
                 .into_iter()
                 .map(|mount| mount.target)

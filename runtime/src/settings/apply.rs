@@ -58,6 +58,7 @@ pub(super) fn apply(
     set(&mut request.volatile, settings.volatile);
     set(&mut request.changes, settings.ephemeral.map(changes));
     lists::mounts(all, &mut request.mounts, winner)?;
+    lists::bound_users(settings, &mut request.bound, winner);
     tuning(settings, &mut request.tuning, winner);
     set(&mut request.resolv_conf, settings.resolv_conf);
     set(&mut request.timezone, settings.timezone);

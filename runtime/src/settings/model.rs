@@ -2,11 +2,12 @@
 
 use super::limits::{Delegated, LimitOf};
 use super::mounts::{Bind, Inaccessible, Overlay, Tmpfs};
-use super::places::BindUserShell;
+use super::places::BindUser;
 use super::values::{InnerPath, MachineId, UserName, Variable};
 use crate::caps::CapSet;
 use crate::name::MachineName;
 use crate::ownership::Ownership;
+use crate::plan::bound::Shell;
 use crate::plan::network::{Bridged, LinkPair, Publish, Zone};
 use crate::plan::tuning::{AskedLimit, CpuList, OomScore, Personality};
 use crate::plan::{LinkJournal, PivotRoot, ResolvConf, Timezone, Volatile};
@@ -56,8 +57,8 @@ pub(super) struct Settings {
     pub(super) overlay_read_only: Vec<Overlay<true>>,
     pub(super) private_users_ownership: Option<Ownership>,
     pub(super) private_users_chown: Option<bool>,
-    pub(super) bind_user: Vec<String>,
-    pub(super) bind_user_shell: Option<BindUserShell>,
+    pub(super) bind_user: Vec<BindUser>,
+    pub(super) bind_user_shell: Option<Shell>,
 
     pub(super) private: Option<bool>,
     pub(super) namespace_path: Option<InnerPath>,

@@ -1,28 +1,30 @@
 //! Values of keys about networks and modes of integration.
 
 use super::field::{Form, Item};
-use super::values::{absolute, invalid, truth};
+use super::values::{invalid, truth};
 use crate::error::Result;
+use crate::plan::bound::{BoundUsers, Shell};
 use crate::plan::network::{Bridged, LinkPair, Publish, Zone};
 use crate::plan::{LinkJournal, ResolvConf, Timezone, Volatile};
 
-/// `BindUserShell=`: the user's own shell, none, or a program.
+/// `BindUser=`: a user of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum BindUserShell {
-    /// As on the host, or not at all.
-    Copied(bool),
-    /// This one.
-    Program(String),
+pub(super) struct BindUser(pub(super) String);
+
+impl Item for BindUser {
+    const WHAT: &'static str = "users of the host";
+
+    fn parse_line(text: &str) -> Result<Vec<Self>> {
+        let words = text.split_ascii_whitespace();
+        words.map(|word| BoundUsers::name(word).map(Self)).collect()
+    }
 }
 
-impl Form for BindUserShell {
+impl Form for Shell {
     const WHAT: &'static str = "yes, no or a path";
 
     fn parse(text: &str) -> Result<Self> {
-        match truth(text) {
-            Some(copied) => Ok(Self::Copied(copied)),
-            None => absolute(text).map(Self::Program),
-        }
+        text.parse()
     }
 }
 
@@ -128,7 +130,8 @@ mod tests {
             let _ = LinkPair::parse_line(&text);
             let _ = <Zone as Form>::parse(&text);
             let _ = Publish::parse_line(&text);
-            let _ = BindUserShell::parse(&text);
+            let _ = Shell::parse(&text);
+            let _ = BindUser::parse_line(&text);
         }
     }
 }

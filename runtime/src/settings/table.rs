@@ -6,8 +6,6 @@ use super::keys::Section::{Exec, Files, Network};
 use super::keys::Trust::{Any, Forbids, Trusted};
 use super::keys::{Key, key};
 
-const USERS: &str = "nsrun lends no users of the host";
-
 // One row per key: laid out as a table, it can be read as one.
 /// Every key of systemd.nspawn(5), in its order.
 #[rustfmt::skip]
@@ -88,10 +86,8 @@ pub static KEYS: &[Key] = &[
     key(Files,   "PrivateUsersOwnership", &["private-users-ownership"],  Trusted, |s| &mut s.private_users_ownership).group(Users)
         .default("auto"),
     key(Files,   "PrivateUsersChown",     &["private-users-ownership"],  Trusted, |s| &mut s.private_users_chown).group(Users),
-    key(Files,   "BindUser",              &["bind-user"],                Trusted, |s| &mut s.bind_user)
-        .ignored(USERS),
-    key(Files,   "BindUserShell",         &["bind-user-shell"],          Trusted, |s| &mut s.bind_user_shell)
-        .ignored(USERS),
+    key(Files,   "BindUser",              &["bind-user"],                Trusted, |s| &mut s.bind_user),
+    key(Files,   "BindUserShell",         &["bind-user-shell"],          Trusted, |s| &mut s.bind_user_shell),
     key(Network, "Private",               &["network", "private-network", "network-veth"], Trusted, |s| &mut s.private).group(Net)
         .default("yes"),
     key(Network, "NamespacePath",         &["network-namespace-path", "network"], Trusted, |s| &mut s.namespace_path).group(Net),

@@ -157,9 +157,9 @@ pub(super) const ALL: &[Opt] = &[
     opt("tmpfs", None, Each("PATH[:OPTIONS]"), Same, "Mount a file system in memory"),
     opt("overlay", None, Each("PATH[:PATH...]:PATH"), Same, "Put directories on top of one another"),
     opt("overlay-ro", None, Each("PATH[:PATH...]:PATH"), Same, "The same, read-only"),
-    opt("bind-user", None, Each("USER"), Same, "Refused"),
-    opt("bind-user-shell", None, One("BOOL|PATH"), Same, "Refused"),
-    opt("bind-user-group", None, Each("GROUP"), Same, "Refused"),
+    opt("bind-user", None, Each("USER"), Same, "Have the container know a user of the host"),
+    opt("bind-user-shell", None, One("BOOL|PATH"), Same, "Choose the shell of bound users"),
+    opt("bind-user-group", None, Each("GROUP"), Same, "Put bound users into a group of the container"),
 
     opt("console", None, One("MODE"), Same, "Choose interactive, read-only, passive, pipe or autopipe"),
     opt("pipe", Some('P'), NONE, Words(&["--console=pipe"]), "The same as --console=pipe"),

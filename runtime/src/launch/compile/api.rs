@@ -140,11 +140,11 @@ fn sys(b: &mut Builder, plan: &Plan) {
 /// own, which nested containers, sandboxed builds and systemd 247's unit sandboxes need.
 fn token(b: &mut Builder, plan: &Plan) {
     b.directory(Slot::Run, c"host/proc", 0o700);
-    b.new_fs(c"proc", &[], NO_SUID_DEV_EXEC, Slot::Passing);
+    b.new_fs(c"proc", &[], SHOWN, Slot::Passing);
     b.attach(Slot::Passing, at(Slot::Run, c"host/proc"));
     if plan.network.is_private() || !b.shifted() {
         b.directory(Slot::Run, c"host/sys", 0o700);
-        b.new_fs(c"sysfs", &[], NO_SUID_DEV_EXEC, Slot::Passing);
+        b.new_fs(c"sysfs", &[], SHOWN, Slot::Passing);
         b.attach(Slot::Passing, at(Slot::Run, c"host/sys"));
     }
 }

@@ -91,6 +91,21 @@ impl Builder {
 
     /// Mounts a copy of `from` on `to` with the given attributes.
     pub(super) fn bind(&mut self, need: Need, from: Place, set: MountAttrFlags, to: Place) {
+        self.copy(need, from, (set, true), to);
+    }
+
+    /// The same; what is mounted below keeps the attributes that it has.
+    pub(super) fn bind_top(&mut self, from: Place, set: MountAttrFlags, to: Place) {
+        self.copy(Need::Must, from, (set, false), to);
+    }
+
+    fn copy(
+        &mut self,
+        need: Need,
+        from: Place,
+        (set, recursive): (MountAttrFlags, bool),
+        to: Place,
+    ) {
         let tree = Slot::Passing;
         self.push(
             need,
@@ -105,7 +120,7 @@ impl Builder {
                 need,
                 Op::SetAttributes {
                     tree,
-                    recursive: true,
+                    recursive,
                     set,
                     propagation: MountPropagationFlags::empty(),
                 },

@@ -106,6 +106,10 @@ impl Shifts {
             Ids::Same => Shift::None,
             Ids::Shifted => self.of_map(IdMap::Payload),
             Ids::Root => Shift::Root { base },
+            Ids::Account { host, machine } => Shift::One {
+                from: host,
+                to: base + machine,
+            },
             Ids::Owner => Shift::Owner {
                 base,
                 target: target.clone(),

@@ -7,9 +7,10 @@ use rustix::mount::{MountAttrFlags, MountPropagationFlags};
 use super::builder::{self, Builder, NO_SUID_DEV_EXEC, SHOWN, at};
 use super::{covers, own};
 use crate::error::Result;
-use crate::launch::op::{Need, Op};
+use crate::launch::op::Op;
 use crate::launch::slot::Slot;
 use crate::plan::Plan;
+use crate::plan::bound::{BoundUser, Content};
 
 const FIFO: u32 = 0o010_000;
 
@@ -64,10 +65,35 @@ pub(super) fn build(b: &mut Builder, plan: &Plan) -> Result<()> {
         mode: FIFO | 0o600,
         device: 0,
     });
+    users(b, plan)?;
     if plan.credentials.is_empty() {
         return Ok(());
     }
     credentials(b, plan)
+}
+
+/// Records of the host's users, and places for their home directories.
+fn users(b: &mut Builder, plan: &Plan) -> Result<()> {
+    if plan.users_of_host.is_empty() {
+        return Ok(());
+    }
+    b.directory(Slot::Run, c"host/home", 0o755);
+    b.directory(Slot::Run, c"host/userdb", 0o755);
+    for record in plan.users_of_host.iter().flat_map(BoundUser::records) {
+        let path = format!("host/userdb/{}", record.name);
+        let path = builder::text("the name of a record", path.as_bytes())?;
+        match record.content {
+            Content::Text(text) => {
+                let mode = if record.is_secret { 0o600 } else { 0o644 };
+                b.file(Slot::Run, &path, mode, text);
+            }
+            Content::Link(to) => {
+                let to = builder::text("the name of a record", to.as_bytes())?;
+                b.link(Slot::Run, &path, &to);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Secrets in a file system of their own, which is never written to a disk.
@@ -95,5 +121,5 @@ pub(super) fn finish(b: &mut Builder) {
         path: own(c"/run/host/notify"),
     });
     let host = || builder::host(CString::from(c"/run/host"));
-    b.bind(Need::Must, host(), SHOWN, host());
+    b.bind_top(host(), SHOWN, host());
 }

@@ -42,6 +42,14 @@ pub enum Ids {
     Root,
     /// Those of the source's owner to the owner of the target; all others to nobody.
     Owner,
+    /// Those of this user and group of the host to the user and group of that number; all others to
+    /// nobody.
+    Account {
+        /// User and group on the host.
+        host: (u32, u32),
+        /// Both in the machine.
+        machine: u32,
+    },
 }
 
 /// What is mounted.

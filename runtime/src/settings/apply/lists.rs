@@ -3,6 +3,7 @@
 use super::Winner;
 use crate::error::{Kind, Result};
 use crate::plan::LinksRequest;
+use crate::plan::bound::BoundUsers;
 use crate::plan::mounts::{Mount, arrange};
 use crate::plan::tuning::AskedLimit;
 use crate::settings::model::Settings;
@@ -32,6 +33,15 @@ pub(super) fn mounts(all: &Collected, options: &mut Vec<Mount>, winner: Winner) 
 /// Of two limits of one resource the winner's is set.
 pub(super) fn limits(of_file: Vec<AskedLimit>, options: &mut Vec<AskedLimit>, winner: Winner) {
     combine(options, of_file, winner, |a, b| a.resource == b.resource);
+}
+
+/// Users of the host, each once.
+pub(super) fn bound_users(settings: &Settings, bound: &mut BoundUsers, winner: Winner) {
+    let of_file = settings.bind_user.iter().map(|user| user.0.clone());
+    combine(&mut bound.names, of_file.collect(), winner, |a, b| a == b);
+    if settings.bind_user_shell.is_some() {
+        bound.shell.clone_from(&settings.bind_user_shell);
+    }
 }
 
 /// Links of both are made; of bridge and zone there is one, the file's if it names one.

@@ -101,6 +101,8 @@ const SAMPLES: &[(&str, &str)] = &[
     ("OverlayReadOnly", "/a:/b"),
     ("PrivateUsersOwnership", "map"),
     ("PrivateUsersChown", "yes"),
+    ("BindUser", "somebody"),
+    ("BindUserShell", "/bin/sh"),
     ("Private", "no"),
     ("VirtualEthernet", "no"),
     ("VirtualEthernetExtra", "a:b"),
