@@ -4,8 +4,10 @@ use std::fs;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use nsrun_tests::done::{Done, Running, run};
+use nsrun_tests::rng::seeded;
 use nsrun_tests::{Must, Sandbox, nsrun, patience, wait_until};
 use rustix::process::Signal;
 
@@ -223,6 +225,18 @@ fn the_time_for_all_of_it_is_limited() {
     sandbox.assert_clean();
 }
 
+/// Waits until nothing of a killed test is on the host, its consoles included.
+#[track_caller]
+fn wait_until_nothing_is_left(sandbox: &Sandbox) {
+    wait_until(patience(30), "the end of the machines", || {
+        let listed = sandbox.nsrun(&["list"]).success().stdout;
+        let consoles = fs::read_dir(sandbox.state_root().join("lib/consoles"));
+        let consoles = consoles.map_or(0, Iterator::count);
+        (listed.contains("No machines") && consoles == 0).then_some(())
+    });
+    sandbox.assert_clean();
+}
+
 #[test]
 fn nothing_is_left_of_a_test_whose_driver_is_killed() {
     let sandbox = Sandbox::new();
@@ -231,18 +245,30 @@ fn nothing_is_left_of_a_test_whose_driver_is_killed() {
     let lines =
         "machine.wait_until_ready()\nprint('up', flush=True)\nimport time\ntime.sleep(600)\n";
     fs::write(&path, lines).must("write a script");
-    let mut command = sandbox.command(&["test", "--machine", &image]);
-    command.arg(path);
-    let mut driver = Running::start(command);
+    let start = || {
+        let mut command = sandbox.command(&["test", "--machine", &image]);
+        command.arg(&path);
+        Running::start(command)
+    };
+    let mut driver = start();
     wait_until(patience(30), "the machine", || {
         driver.so_far().stdout.contains("up").then_some(())
     });
     driver.signal(Signal::KILL);
     let _ = driver.finish(patience(10)).expect_status(137);
-    wait_until(patience(30), "its end", || {
-        let listed = sandbox.nsrun(&["list"]).success().stdout;
-        listed.contains("No machines").then_some(())
-    });
+    wait_until_nothing_is_left(&sandbox);
+    let mut random = seeded("a killed driver");
+    let rounds = match std::env::var_os("NSRUN_TEST_SOAK") {
+        Some(_) => 100,
+        None => 5,
+    };
+    for _ in 0..rounds {
+        let mut driver = start();
+        std::thread::sleep(Duration::from_millis(random.u64(0..800)));
+        driver.signal(Signal::KILL);
+        let _ = driver.finish(patience(10)).expect_status(137);
+        wait_until_nothing_is_left(&sandbox);
+    }
 }
 
 /// A server on a socket, and our end of it.
