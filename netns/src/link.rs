@@ -21,6 +21,19 @@ pub(crate) async fn loopback_up(net: &Handle) -> Result<()> {
     set(net, up, || "bring the loopback link up".to_owned()).await
 }
 
+/// Takes a link up or down; one that is gone already is no failure.
+pub(crate) async fn set_up(net: &Handle, index: u32, up: bool) -> Result<()> {
+    let link = LinkUnspec::new_with_index(index);
+    let link = match up {
+        true => link.up(),
+        false => link.down(),
+    };
+    let done = net.link().set(link.build()).execute().await;
+    ignore(Errno::ENODEV, done, || {
+        format!("take link {index} up or down")
+    })
+}
+
 /// Deletes a link; one that is gone already is no failure.
 pub(crate) async fn delete(net: &Handle, index: u32) -> Result<()> {
     let deleted = net.link().del(index).execute().await;

@@ -293,6 +293,16 @@ impl Net {
         })
     }
 
+    /// Takes the link with that index up or down; one that is gone is no failure.
+    ///
+    /// # Errors
+    /// If the kernel refuses for any other reason.
+    pub fn set_up(&self, index: u32, up: bool) -> Result<()> {
+        Socket::here(&self.runtime)?.run(&self.runtime, async |net| {
+            link::set_up(&net, index, up).await
+        })
+    }
+
     /// Deletes the link with that index and waits until it is gone (tens of
     /// milliseconds); one that is gone already is no failure.
     ///

@@ -33,3 +33,7 @@ with subtest("output need not be text"):
 
 with subtest("machines sleep by their clock"):
     machine.sleep(1)
+
+with subtest("output has a limit, and a command that reaches it is told"):
+    with t.assertRaisesRegex(Exception, "wrote 70000000 bytes.*redirect"):
+        machine.succeed("head -c 70000000 /dev/zero")

@@ -2,7 +2,7 @@ start_all()
 machine.wait_for_unit("multi-user.target")
 
 with subtest("a unit that has failed is told at once, with its log"):
-    machine.succeed("systemd-run --unit=fails sh -c 'echo alas; exit 3' || true")
+    machine.succeed("systemd-run --wait --unit=fails sh -c 'echo alas; exit 3' || true")
     with t.assertRaisesRegex(AssertionError, "fails.service.*failed"):
         machine.wait_for_unit("fails.service", timeout=60)
 

@@ -4,8 +4,10 @@ use std::fs;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use nsrun_tests::done::{Done, Running, run};
+use nsrun_tests::rng::seeded;
 use nsrun_tests::{Must, Sandbox, nsrun, patience, wait_until};
 use rustix::process::Signal;
 
@@ -59,6 +61,12 @@ fn units_are_waited_for() {
 }
 
 #[test]
+fn machines_are_added_users_units_waited_for_and_all_ends() {
+    let sandbox = Sandbox::new();
+    let _ = passes(&sandbox, "several", &[&trixie(&sandbox)]);
+}
+
+#[test]
 fn files_are_copied() {
     let sandbox = Sandbox::new();
     let _ = passes(&sandbox, "files", &[&trixie(&sandbox)]);
@@ -68,6 +76,71 @@ fn files_are_copied() {
 fn commands_the_console_and_conditions_are_waited_for() {
     let sandbox = Sandbox::new();
     let _ = passes(&sandbox, "waits", &[&trixie(&sandbox)]);
+}
+
+#[test]
+fn ports_files_and_sockets_are_waited_for() {
+    let sandbox = Sandbox::new();
+    let image = sandbox.install("demo", &["demo", "--net=none"]);
+    let _ = passes(&sandbox, "network", &[&image]);
+}
+
+#[test]
+fn machines_of_a_vlan_reach_each_other_by_name() {
+    let sandbox = Sandbox::new();
+    let image = sandbox.install("demo", &["demo", "--net=none"]);
+    let machines = ["server", "client"].map(|name| format!("--machine={name}={image}"));
+    let lines = fs::read_to_string(script("vlan")).must("read a script");
+    let _ = ends(
+        &sandbox,
+        &["--vlan=1", &machines[0], &machines[1]],
+        &lines,
+        0,
+    );
+}
+
+#[test]
+fn reports_tell_of_each_subtest() {
+    let sandbox = Sandbox::new();
+    let image = sandbox.tiny("told", &["print <hello>", "notify READY=1"]);
+    let file = |name: &str| sandbox.dir().join(name);
+    let option = |name: &str, path: &Path| format!("--{name}={}", path.display());
+    let (xml, tap, json) = (file("r.xml"), file("r.tap"), file("r.jsonl"));
+    let options = [
+        format!("--machine={image}"),
+        option("junit-xml", &xml),
+        option("tap", &tap),
+        option("json-lines", &json),
+    ];
+    let options: Vec<_> = options.iter().map(String::as_str).collect();
+    let lines = "with subtest('good'):\n    machine.wait_until_ready()\n\
+        with subtest('bad #1'):\n    t.assertEqual(1, '<2>')\n";
+    let _ = ends(&sandbox, &options, lines, 1);
+    let read = |path: &Path| fs::read_to_string(path).must("read a report");
+    let tap = read(&tap);
+    assert!(
+        tap.starts_with("TAP version 13\n1..3\nnot ok 1 - "),
+        "{tap}"
+    );
+    assert!(
+        tap.contains("\nok 2 - good\nnot ok 3 - bad \\#1\n# AssertionError: 1 != '<2>'"),
+        "{tap}"
+    );
+    assert!(tap.contains("script.py:4: t.assertEqual"), "{tap}");
+    let xml = read(&xml);
+    assert!(xml.contains("tests=\"3\" failures=\"2\""), "{xml}");
+    assert!(xml.contains("1 != '&lt;2&gt;'"), "{xml}");
+    let events: Vec<serde_json::Value> = read(&json)
+        .lines()
+        .map(|line| serde_json::from_str(line).must("read a line"))
+        .collect();
+    assert_eq!(events.last().must("find the last")["failed"], 2);
+    let has = |text: &str| {
+        events
+            .iter()
+            .any(|event| event["text"].as_str() == Some(text))
+    };
+    assert!(has("machine# <hello>"), "{events:?}");
 }
 
 #[test]
@@ -158,6 +231,18 @@ fn the_time_for_all_of_it_is_limited() {
     sandbox.assert_clean();
 }
 
+/// Waits until nothing of a killed test is on the host, its consoles included.
+#[track_caller]
+fn wait_until_nothing_is_left(sandbox: &Sandbox) {
+    wait_until(patience(30), "the end of the machines", || {
+        let listed = sandbox.nsrun(&["list"]).success().stdout;
+        let consoles = fs::read_dir(sandbox.state_root().join("lib/consoles"));
+        let consoles = consoles.map_or(0, Iterator::count);
+        (listed.contains("No machines") && consoles == 0).then_some(())
+    });
+    sandbox.assert_clean();
+}
+
 #[test]
 fn nothing_is_left_of_a_test_whose_driver_is_killed() {
     let sandbox = Sandbox::new();
@@ -166,18 +251,30 @@ fn nothing_is_left_of_a_test_whose_driver_is_killed() {
     let lines =
         "machine.wait_until_ready()\nprint('up', flush=True)\nimport time\ntime.sleep(600)\n";
     fs::write(&path, lines).must("write a script");
-    let mut command = sandbox.command(&["test", "--machine", &image]);
-    command.arg(path);
-    let mut driver = Running::start(command);
+    let start = || {
+        let mut command = sandbox.command(&["test", "--machine", &image]);
+        command.arg(&path);
+        Running::start(command)
+    };
+    let mut driver = start();
     wait_until(patience(30), "the machine", || {
         driver.so_far().stdout.contains("up").then_some(())
     });
     driver.signal(Signal::KILL);
     let _ = driver.finish(patience(10)).expect_status(137);
-    wait_until(patience(30), "its end", || {
-        let listed = sandbox.nsrun(&["list"]).success().stdout;
-        listed.contains("No machines").then_some(())
-    });
+    wait_until_nothing_is_left(&sandbox);
+    let mut random = seeded("a killed driver");
+    let rounds = match std::env::var_os("NSRUN_TEST_SOAK") {
+        Some(_) => 100,
+        None => 5,
+    };
+    for _ in 0..rounds {
+        let mut driver = start();
+        std::thread::sleep(Duration::from_millis(random.u64(0..800)));
+        driver.signal(Signal::KILL);
+        let _ = driver.finish(patience(10)).expect_status(137);
+        wait_until_nothing_is_left(&sandbox);
+    }
 }
 
 /// A server on a socket, and our end of it.

@@ -26,6 +26,7 @@ class Client:
         self._closed = False
         # A session of its own: what is typed at the terminal to end the script must not end the
         # machines before the script has looked at them.
+        self._command = list(command)
         self._server = subprocess.Popen(
             [*command, "serve", "--stdio"],
             stdin=subprocess.PIPE,
@@ -56,6 +57,10 @@ class Client:
             except OSError:
                 raise self._gone() from None
         return answer.result()
+
+    def run(self, *words: str) -> int:
+        """Runs another command of nsrun at the terminal; returns its exit status."""
+        return subprocess.run([*self._command, *words], check=False).returncode
 
     def close(self) -> int:
         """Ends the server, and all machines with it; returns its exit status."""

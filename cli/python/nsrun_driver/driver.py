@@ -8,7 +8,7 @@ import re
 import threading
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence
 from unittest import TestCase
 
 from .client import Answer, Client
@@ -17,11 +17,13 @@ from .errors import MachineError
 from .files import Files
 from .log import Logger
 from .moments import retry
+from .network import Network
+from .report import Report
 from .screen import refuse_all
 from .waits import Waits
 
 
-class Machine(Files, Waits):
+class Machine(Files, Network, Waits):
     """A machine that a test script works with."""
 
 
@@ -39,12 +41,18 @@ class Driver:
         out_dir: Path = Path("."),
         logger: Optional[Logger] = None,
         options: Sequence[str] = (),
+        vlans: Sequence[int] = (),
+        report: Optional[Report] = None,
     ) -> None:
         self.logger = logger if logger is not None else Logger()
+        self.report = report if report is not None else Report("test")
+        self.logger.report = self.report
         self.out_dir = out_dir
         self.tests = TestCase()
         self.machines: List[Machine] = []
         self._options = list(options)
+        self.vlans = list(vlans)
+        self._hosts = addresses(machines, self.vlans)
         self._client = Client(nsrun, self._on_event)
         try:
             for name, source in machines.items():
@@ -56,8 +64,11 @@ class Driver:
     def _add(self, name: str, source: str) -> Machine:
         if any(machine.name == name for machine in self.machines):
             raise MachineError(f"there are two machines {name}")
-        options = self._options
+        numbers = {known: number for number, known in enumerate(sorted(self._hosts), 1)}
+        vlans = [f"--vlan={vlan}:{numbers[name]}" for vlan in self.vlans if name in numbers]
+        options = [*self._options, *vlans]
         machine = Machine(name, source, self._client, self.logger, self.out_dir, options)
+        machine.hosts = self._hosts
         self.machines.append(machine)
         machine.create()
         return machine
@@ -113,12 +124,15 @@ class Driver:
     @contextmanager
     def subtest(self, name: str) -> Iterator[None]:
         """A part of the test that has a name."""
+        case = self.report.begins(name)
         with self.logger.nested(f"subtest: {name}"):
             try:
                 yield
-            except Exception as error:
+            except BaseException as error:
+                self.report.ends(case, f"{type(error).__name__}: {error}")
                 self.logger.log(f"subtest {name!r} failed: {error}")
                 raise
+        self.report.ends(case)
 
     def create_machine(
         self,
@@ -171,12 +185,24 @@ class Driver:
             "start_all": self.start_all,
             "subtest": self.subtest,
             "t": self.tests,
-            "vlans": [],
+            "vlans": self.vlans,
         }
         if len(self.machines) == 1:
             names["machine"] = self.machines[0]
         names.update((identifier(machine.name), machine) for machine in self.machines)
         return names
+
+
+def addresses(machines: Iterable[str], vlans: Sequence[int]) -> Dict[str, List[str]]:
+    """Each machine's addresses, by the order of the names, as NixOS numbers its machines."""
+    return {
+        name: [
+            address
+            for vlan in vlans
+            for address in (f"192.168.{vlan}.{number}", f"2001:db8:{vlan}::{number:x}")
+        ]
+        for number, name in enumerate(sorted(machines), 1)
+    }
 
 
 def identifier(name: str) -> str:

@@ -9,7 +9,10 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
-from typing import Dict, Iterator, List, Optional, TextIO
+from typing import TYPE_CHECKING, Dict, Iterator, List, Optional, TextIO
+
+if TYPE_CHECKING:
+    from .report import Report
 
 _COLOURS = [36, 33, 35, 32, 34, 96, 93, 95]
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
@@ -33,12 +36,15 @@ class Logger:
         self._colours: Dict[str, int] = {}
         self._depth = threading.local()
         self.shows_consoles = True
+        self.report: Optional[Report] = None
 
     def log(self, message: str, machine: Optional[str] = None) -> None:
         """Writes a message, which may have several lines."""
         indent = "  " * self._level()
         for line in message.splitlines() or [""]:
-            self._write(f"{self._prefix(machine, ':')}{indent}{plain(line)}")
+            text = f"{indent}{plain(line)}"
+            self._report(text, machine, ":")
+            self._write(f"{self._prefix(machine, ':')}{text}")
 
     info = warning = error = log
 
@@ -48,6 +54,7 @@ class Logger:
 
     def console(self, machine: str, line: str) -> None:
         """Writes a line of a machine's console."""
+        self._report(plain(line), machine, "#")
         if self.shows_consoles:
             self._write(f"{self._prefix(machine, '#')}{self._dim(plain(line))}")
 
@@ -68,6 +75,11 @@ class Logger:
         self._depth.level = self._level() - 1
         first = message.splitlines()[0] if message else ""
         self.log(f"{how} in {time.monotonic() - begun:.2f} s: {first}", machine)
+
+    def _report(self, text: str, machine: Optional[str], mark: str) -> None:
+        with self._lock:
+            if self.report is not None:
+                self.report.says(text if machine is None else f"{machine}{mark} {text}")
 
     def _level(self) -> int:
         return int(getattr(self._depth, "level", 0))

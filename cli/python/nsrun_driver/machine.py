@@ -38,6 +38,8 @@ class MachineBase:
         self.logger = logger
         #: What other commands of nsrun know it by, once it was made.
         self.host_name = name
+        #: Addresses of machines, by their names, that it is to know.
+        self.hosts: Dict[str, List[str]] = {}
         self.console_text = ConsoleText()
         self._client = client
         self._options = list(options or [])
@@ -75,7 +77,10 @@ class MachineBase:
     def create(self) -> None:
         """Has its image imported if that is an archive, and starts nothing."""
         if not self._created:
-            created = self._request("create", source=self.source, options=self._options)
+            hosts = {name: given for name, given in self.hosts.items() if given}
+            created = self._request(
+                "create", source=self.source, options=self._options, hosts=hosts
+            )
             self.host_name = str(created["host_name"])
             self._created = True
 
@@ -163,19 +168,31 @@ class MachineBase:
         leaves running goes on; its output is waited for until nobody has it open. After the timeout
         it is killed, and its status is 124. Without `check_output` it is only started.
         """
-        self._run_callbacks()
-        self._ensure_started()
-        answer = self._request(
-            "execute",
-            command=command,
-            timeout_usec=microseconds(timeout),
-            detach=not check_output,
-        )
         if not check_output:
+            self._run(command, timeout, detach=True)
             return (NO_OUTPUT, "")
-        self._show_errors(answer)
+        answer = self._run(command, timeout)
         status, output = int(answer["status"]), _text(answer, "stdout")
         return (status if check_return else NO_STATUS, output)
+
+    def _attempt(self, command: str, timeout: Timeout) -> Tuple[Optional[int], str]:
+        """The same; the status is None if it was killed after the timeout, or never begun."""
+        try:
+            answer = self._run(command, timeout)
+        except ServerError as error:
+            if error.kind != "timeout":
+                raise
+            return (None, "")
+        return (None if answer["timed_out"] else int(answer["status"]), _text(answer, "stdout"))
+
+    def _run(self, command: str, timeout: Timeout, detach: bool = False) -> Answer:
+        self._run_callbacks()
+        self._ensure_started()
+        limit = microseconds(timeout)
+        answer = self._request("execute", command=command, timeout_usec=limit, detach=detach)
+        if not detach:
+            self._show_errors(answer)
+        return answer
 
     def succeed(self, *commands: str, timeout: Timeout = None) -> str:
         """Runs commands that have to end with 0; returns what they have written, one after the other."""
@@ -231,6 +248,9 @@ class MachineBase:
             yield
         finally:
             self._before_commands.remove(callback)
+
+    def _at_terminal(self, *words: str) -> None:
+        self._client.run(*words)
 
     def _run_callbacks(self) -> None:
         for callback in list(self._before_commands):

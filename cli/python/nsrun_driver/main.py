@@ -13,6 +13,7 @@ from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 from .driver import Driver
 from .errors import MachineError
 from .log import Logger
+from .report import Report
 from .script import Script, syntax, what
 
 PASSED, FAILED, USAGE, BAD_SCRIPT = 0, 1, 2, 6
@@ -28,6 +29,11 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--output-directory", type=Path, default=Path("."))
     parser.add_argument("--global-timeout", type=float)
     parser.add_argument("--keep", action="store_true")
+    parser.add_argument("--vlan", action="append", type=int, default=[])
+    parser.add_argument("--quiet-consoles", action="store_true")
+    parser.add_argument("--junit-xml", type=Path)
+    parser.add_argument("--tap", type=Path)
+    parser.add_argument("--json-lines", type=Path)
     return parser
 
 
@@ -80,45 +86,75 @@ def run(words: Optional[List[str]] = None) -> int:
         logger.error(f"nsrun: cannot read {given.script}: {error}")
         return BAD_SCRIPT
     try:
+        report = Report(given.script.stem, given.json_lines)
+    except OSError as error:
+        logger.error(f"nsrun: cannot write {given.json_lines}: {error.strerror}")
+        return FAILED
+    logger.shows_consoles = not given.quiet_consoles
+    logger.report = report
+    status = _run_reported(given, script, logger, report)
+    report.close()
+    try:
+        if given.junit_xml is not None:
+            report.write_junit(given.junit_xml)
+        if given.tap is not None:
+            report.write_tap(given.tap)
+    except OSError as error:
+        logger.error(f"nsrun: cannot write {error.filename}: {error.strerror}")
+        return FAILED
+    return status
+
+
+def _run_reported(
+    given: argparse.Namespace, script: Script, logger: Logger, report: Report
+) -> int:
+    # What is in no subtest is a case, too: that of the script.
+    case = report.begins(script.path)
+    failures: List[str] = []
+    try:
         with Driver(
             machines(given.machine),
             nsrun=given.nsrun,
             out_dir=given.output_directory,
             logger=logger,
             options=given.option,
+            vlans=given.vlan,
+            report=report,
         ) as driver:
-            return _run_in(driver, script, given.global_timeout, given.keep)
+            _run_in(driver, script, given.global_timeout, failures)
+            if given.keep:
+                _wait_for_user(driver)
     except MachineError as error:
+        failures.append(str(error))
         logger.error(f"nsrun: {error}")
     except KeyboardInterrupt:
+        failures.append("interrupted")
         logger.error("nsrun: interrupted")
-    return FAILED
+    report.ends(case, "\n".join(failures) if failures else None)
+    return FAILED if failures else PASSED
 
 
-def _run_in(driver: Driver, script: Script, limit: Optional[float], keep: bool) -> int:
-    status = FAILED
+def _run_in(
+    driver: Driver, script: Script, limit: Optional[float], failures: List[str]
+) -> None:
     logger = driver.logger
+
+    def failed(error: BaseException, text: str) -> None:
+        lines = [f"  at {line}" for line in script.where(error)]
+        failures.append("\n".join([text, *lines]))
+        logger.error(f"failed: {failures[-1]}")
+
     try:
         with _limited(limit), logger.nested(f"runs {script.path}"):
             script.run(driver.symbols())
-        status = PASSED
     except KeyboardInterrupt as error:
-        _tell(logger, script, error, "interrupted")
-        return FAILED
+        failed(error, "interrupted")
     except SystemExit as error:
-        status = FAILED if error.code not in (None, 0) else PASSED
+        if error.code not in (None, 0):
+            failed(error, f"the script has ended itself with {error.code}")
     except BaseException as error:
-        _tell(logger, script, error, what(error))
+        failed(error, what(error))
         _show_consoles(driver)
-    if keep:
-        _wait_for_user(driver)
-    return status
-
-
-def _tell(logger: Logger, script: Script, error: BaseException, text: str) -> None:
-    logger.error(f"failed: {text}")
-    for line in script.where(error):
-        logger.error(f"  at {line}")
 
 
 def _show_consoles(driver: Driver) -> None:

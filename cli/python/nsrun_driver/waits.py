@@ -7,7 +7,10 @@ from typing import Callable, Dict, Optional, Tuple
 
 from .errors import RequestedAssertionFailed, ServerError
 from .machine import MachineBase
-from .moments import Timeout, retry, seconds
+from .moments import Deadline, Timeout, retry, seconds
+
+# How long the try may take that is made when the time is up, in seconds.
+_LAST_TRY = 3.0
 
 
 class Waits(MachineBase):
@@ -127,22 +130,24 @@ class Waits(MachineBase):
         attempt_timeout: Timeout = None,
     ) -> str:
         """Runs a command until it does not end with 0, and returns its output then."""
-        return self._repeat(command, lambda status: status != 0, timeout, attempt_timeout, "fails")
+        return self._repeat(command, lambda status: status not in (0, None), timeout, attempt_timeout, "fails")
 
     def _repeat(
         self,
         command: str,
-        is_so: Callable[[int], bool],
+        is_so: Callable[[Optional[int]], bool],
         timeout: Timeout,
         attempt_timeout: Timeout,
         what: str,
     ) -> str:
         output = ""
+        deadline = Deadline(timeout)
 
-        def attempt(_last: bool) -> bool:
+        def attempt(last: bool) -> bool:
             nonlocal output
-            limit = attempt_timeout if attempt_timeout is not None else timeout
-            status, output = self.execute(command, timeout=limit)
+            limits = [seconds(attempt_timeout), _LAST_TRY if last else deadline.left()]
+            limit = min((limit for limit in limits if limit is not None), default=None)
+            status, output = self._attempt(command, limit)
             return is_so(status)
 
         with self.nested(f"waits until it {what}: {command}"):

@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
+use super::hosts;
 use super::machine::{Machine, within};
 use super::protocol::{Bytes, Execute, Failure, duration};
 use super::source::own_words;
@@ -38,7 +39,8 @@ struct Written {
 pub(super) async fn run(machine: &Machine, execute: Execute) -> Result<Value, Failure> {
     let patience = duration(execute.timeout_usec);
     let deadline = patience.map(|patience| Instant::now() + patience);
-    machine.wait_up(patience).await?;
+    let life = machine.wait_up(patience).await?;
+    hosts::settle(machine, &life).await?;
     let mut child = start(machine, &execute)?;
     if execute.detach {
         tokio::task::spawn_local(async move { child.wait().await });
@@ -79,18 +81,22 @@ fn start(machine: &Machine, execute: &Execute) -> Result<Child, Failure> {
         true => Stdio::null(),
         false => Stdio::piped(),
     };
+    let mut command = command(machine, &["sh", "-c", SHELL, "nsrun", &execute.command]);
+    let command = command.stdin(stream()).stdout(stream()).stderr(stream());
+    Ok(command.spawn().cannot(|| "start a command")?)
+}
+
+/// A command in the machine, without a shell.
+pub(super) fn command(machine: &Machine, words: &[&str]) -> Command {
     let mut command = Command::new("/proc/self/exe");
-    let command = command
+    command
         .arg0("nsrun")
         .args(own_words(&machine.dirs))
         .args(["--quiet", "exec", "--no-tty", "--no-set-environment"])
         .args(["--keep-processes", machine.real.as_str(), "--"])
-        .args(["sh", "-c", SHELL, "nsrun", &execute.command])
-        .stdin(stream())
-        .stdout(stream())
-        .stderr(stream())
+        .args(words)
         .kill_on_drop(true);
-    Ok(command.spawn().cannot(|| "start a command")?)
+    command
 }
 
 /// Gives it its input, takes its output to the end of it, and waits.

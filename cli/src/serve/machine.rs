@@ -10,9 +10,10 @@ use nsrun_runtime::machine::{ConsoleTail, News, Tied, forget_console};
 use nsrun_runtime::{Dirs, MachineName, Result};
 use serde::Serialize;
 use serde_json::json;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 
+use super::hosts::Hosts;
 use super::protocol::{Bytes, Failure};
 use super::server::Out;
 
@@ -41,6 +42,9 @@ pub(super) struct Life {
     pub(super) phase: Phase,
     /// How often its init was started.
     pub(super) boots: u32,
+    /// How often it was started.
+    #[serde(skip)]
+    pub(super) starts: u32,
     /// How it ended last.
     pub(super) status: Option<u8>,
     /// What was said when it could not be started.
@@ -57,16 +61,25 @@ pub(super) struct Machine {
     pub(super) real: MachineName,
     pub(super) dirs: Dirs,
     words: Vec<OsString>,
+    /// More of /etc/hosts, and the boot that has it.
+    pub(super) hosts: Mutex<Hosts>,
     life: watch::Sender<Life>,
     supervisor: Cell<Option<u32>>,
 }
 
 impl Machine {
     /// A machine that is started by these words.
-    pub(super) fn new(name: &str, real: MachineName, dirs: &Dirs, words: Vec<OsString>) -> Self {
+    pub(super) fn new(
+        name: &str,
+        real: MachineName,
+        dirs: &Dirs,
+        words: Vec<OsString>,
+        hosts: Hosts,
+    ) -> Self {
         let life = Life {
             phase: Phase::Down,
             boots: 0,
+            starts: 0,
             status: None,
             complaints: String::new(),
         };
@@ -75,6 +88,7 @@ impl Machine {
             real,
             dirs: dirs.clone(),
             words,
+            hosts: Mutex::new(hosts),
             life: watch::channel(life).0,
             supervisor: Cell::new(None),
         }
@@ -98,6 +112,7 @@ impl Machine {
         self.turn(out, |life| {
             life.phase = Phase::Starting;
             life.boots = 0;
+            life.starts += 1;
             life.status = None;
         });
         let (machine, out) = (Rc::clone(self), Rc::clone(out));

@@ -5,6 +5,8 @@
 
 mod copy;
 mod execute;
+mod forward;
+mod hosts;
 mod line;
 mod machine;
 mod protocol;

@@ -1,6 +1,8 @@
 //! The words of the protocol: requests, answers and events, one JSON object on a line each.
 //! `docs/harness-protocol.md` describes it.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -60,6 +62,26 @@ pub(super) enum Operation {
     Status {
         machine: String,
     },
+    /// Its links to the host, and to other machines.
+    Links {
+        machine: String,
+        up: bool,
+    },
+    Forward(Forward),
+    Type {
+        machine: String,
+        data: Bytes,
+    },
+}
+
+/// A port of the host's loopback for one of the machine's.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Forward {
+    pub(super) machine: String,
+    /// With 0 the kernel chooses one that is free.
+    pub(super) host_port: u16,
+    pub(super) port: u16,
 }
 
 /// A machine that can be started afterwards.
@@ -73,6 +95,9 @@ pub(super) struct Create {
     /// More options of `nsrun start`.
     #[serde(default)]
     pub(super) options: Vec<String>,
+    /// Addresses of machines that it is to know by their names.
+    #[serde(default)]
+    pub(super) hosts: BTreeMap<String, Vec<IpAddr>>,
 }
 
 #[derive(Debug, Deserialize)]

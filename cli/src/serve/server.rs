@@ -6,7 +6,7 @@ use std::io::Write;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use nsrun_runtime::machine::{self, Whom};
+use nsrun_runtime::machine::{self, Whom, set_links_up};
 use nsrun_runtime::supervise::Signal;
 use nsrun_runtime::{Context, Dirs, Error, Kind, Result};
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use super::line::Lines;
 use super::machine::{Life, Machine, Phase, within};
 use super::protocol::{Create, Failure, Operation, Request, VERSION, Wait, answer, duration};
-use super::{copy, execute, source, unit};
+use super::{copy, execute, forward, source, unit};
 use crate::globals::Globals;
 
 /// How long killed machines may take to be cleared up after.
@@ -101,6 +101,11 @@ async fn asked_to_end() -> Result<()> {
     }
 }
 
+fn done(result: Result<()>) -> Outcome {
+    result?;
+    Ok(json!({}))
+}
+
 impl Server {
     async fn carry_out(&self, operation: Operation) -> Outcome {
         match operation {
@@ -109,22 +114,15 @@ impl Server {
                 "version": env!("CARGO_PKG_VERSION"),
             })),
             Operation::Create(create) => self.create(&create).await,
-            Operation::Start { machine } => {
-                self.find(&machine)?.start(&self.out)?;
-                Ok(json!({}))
-            }
-            Operation::WaitUp(wait) => {
-                let patience = duration(wait.timeout_usec);
-                let up = self.find(&wait.machine)?.wait_up(patience).await?;
-                Ok(json!(up))
-            }
+            Operation::Start { machine } => done(self.find(&machine)?.start(&self.out)),
+            Operation::WaitUp(wait) => self.wait_up(&wait).await,
             Operation::WaitReady(wait) => {
-                let is_ready = |life: &Life| life.phase == Phase::Ready;
-                self.wait(&wait, "ready", is_ready).await
+                self.wait(&wait, "ready", |life| life.phase == Phase::Ready)
+                    .await
             }
             Operation::WaitDown(wait) => {
-                let is_down = |life: &Life| life.phase == Phase::Down;
-                self.wait(&wait, "down", is_down).await
+                self.wait(&wait, "down", |life| life.phase == Phase::Down)
+                    .await
             }
             Operation::WaitBoot {
                 machine,
@@ -139,41 +137,39 @@ impl Server {
                 self.wait(&wait, "booted so often", has).await
             }
             Operation::Execute(execute) => {
-                let machine = self.find(&execute.machine)?;
-                execute::run(&machine, execute).await
+                execute::run(&*self.find(&execute.machine)?, execute).await
             }
             Operation::WaitUnit {
                 machine,
                 unit,
                 timeout_usec,
             } => {
-                let machine = self.find(&machine)?;
-                let patience = duration(timeout_usec);
-                let name = &machine.name;
-                let what = || {
-                    Failure::timeout(format!(
-                        "unit {unit} of machine {name} is not active in time"
-                    ))
-                };
-                let waited = within(patience, unit::wait_active(&machine, &unit)).await;
-                waited.ok_or_else(what)?
+                self.wait_unit(&machine, &unit, duration(timeout_usec))
+                    .await
             }
             Operation::CopyTo(copy) => copy::to(&*self.find(&copy.machine)?, &copy).await,
             Operation::CopyFrom(copy) => copy::from(&*self.find(&copy.machine)?, &copy).await,
-            Operation::PowerOff { machine } => {
-                let machine = self.running(&machine)?;
-                machine::power_off(&self.dirs, &machine.real)?;
-                Ok(json!({}))
-            }
+            Operation::PowerOff { machine } => done(machine::power_off(
+                &self.dirs,
+                &self.running(&machine)?.real,
+            )),
             Operation::Reboot { machine } => {
-                let machine = self.running(&machine)?;
-                machine::reboot(&self.dirs, &machine.real)?;
-                Ok(json!({}))
+                done(machine::reboot(&self.dirs, &self.running(&machine)?.real))
             }
             Operation::Crash { machine } => {
-                let machine = self.running(&machine)?;
-                machine::kill(&self.dirs, &machine.real, Signal::KILL, Whom::All)?;
-                Ok(json!({}))
+                let real = &self.running(&machine)?.real;
+                done(machine::kill(&self.dirs, real, Signal::KILL, Whom::All))
+            }
+            Operation::Links { machine, up } => {
+                let count = set_links_up(&self.running(&machine)?.real, up)?;
+                Ok(json!({ "links": count }))
+            }
+            Operation::Forward(wanted) => {
+                forward::listen(&self.find(&wanted.machine)?, &wanted).await
+            }
+            Operation::Type { machine, data } => {
+                let real = &self.running(&machine)?.real;
+                done(machine::type_at_console(&self.dirs, real, &data.0))
             }
             Operation::Status { machine } => {
                 let machine = self.find(&machine)?;
@@ -184,6 +180,23 @@ impl Server {
                 }))
             }
         }
+    }
+
+    async fn wait_up(&self, wait: &Wait) -> Outcome {
+        let machine = self.find(&wait.machine)?;
+        let up = machine.wait_up(duration(wait.timeout_usec)).await?;
+        Ok(json!(up))
+    }
+
+    async fn wait_unit(&self, name: &str, unit: &str, patience: Option<Duration>) -> Outcome {
+        let machine = self.find(name)?;
+        let late = || {
+            let what = format!("unit {unit} of machine {name} is not active in time");
+            Failure::timeout(what)
+        };
+        let waited = unit::wait_active(&machine, unit);
+        let waited = within(patience, waited).await;
+        waited.ok_or_else(late)?
     }
 
     async fn create(&self, create: &Create) -> Outcome {

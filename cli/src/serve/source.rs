@@ -11,6 +11,7 @@ use nsrun_runtime::state::Incarnation;
 use nsrun_runtime::{Context, Dirs, Error, Kind, MachineName, Result};
 use sha2::{Digest, Sha256};
 
+use super::hosts::Hosts;
 use super::machine::Machine;
 use super::protocol::{Create, Failure};
 
@@ -36,7 +37,8 @@ pub(super) async fn machine(create: &Create, dirs: &Dirs) -> std::result::Result
     );
     words.extend(create.options.iter().map(OsString::from));
     words.extend(source(&create.source, dirs).await?);
-    Ok(Machine::new(&create.machine, real, dirs, words))
+    let hosts = Hosts::new(&create.hosts);
+    Ok(Machine::new(&create.machine, real, dirs, words, hosts))
 }
 
 /// The options by which another nsrun has our directories.

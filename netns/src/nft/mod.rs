@@ -3,6 +3,7 @@
 //! nothing outside them is touched. Spoken over netlink, so that no program is needed.
 
 mod comment;
+mod conntrack;
 mod element;
 mod firewall;
 mod hook;
@@ -53,7 +54,11 @@ impl Table {
             .iter()
             .flat_map(|rules| elements(rules).into_iter().map(|e| (&rules.tag, e)))
             .collect();
-        self.add(&wanted)
+        self.add(&wanted)?;
+        for rules in rules {
+            conntrack::forget(&self.0, &rules.ports);
+        }
+        Ok(())
     }
 
     /// Publishes further ports of an owner who is there.
@@ -62,7 +67,9 @@ impl Table {
     /// If one of them is published already. Then none was added.
     pub fn add_ports(&self, tag: &Tag, added: &[Port]) -> Result<()> {
         let wanted: Vec<(&Tag, Element)> = ports(added).map(|e| (tag, e)).collect();
-        self.add(&wanted)
+        self.add(&wanted)?;
+        conntrack::forget(&self.0, added);
+        Ok(())
     }
 
     /// Closes published ports, those of them that are open.
@@ -70,7 +77,9 @@ impl Table {
     /// # Errors
     /// If the kernel refuses.
     pub fn remove_ports(&self, removed: &[Port]) -> Result<()> {
-        self.delete(ports(removed).collect())
+        self.delete(ports(removed).collect())?;
+        conntrack::forget(&self.0, removed);
+        Ok(())
     }
 
     /// Has other firewalls let those links' packets pass where they offer a place for
@@ -105,6 +114,30 @@ impl Table {
     /// If the kernel refuses.
     pub fn sweep(&self, prefix: &str, live: &[Tag]) -> Result<Vec<String>> {
         let dead = |tag: &str| tag.starts_with(prefix) && !live.iter().any(|t| t.as_str() == tag);
+        self.remove_all_of(dead)
+    }
+
+    /// Removes everything of that owner, when what it has is not known; tells whether it
+    /// had anything.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn remove_owner(&self, owner: &Tag) -> Result<bool> {
+        let removed = self.remove_all_of(|tag| tag == owner.as_str())?;
+        Ok(!removed.is_empty())
+    }
+
+    /// The tags of all owners.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn owners(&self) -> Result<Vec<String>> {
+        let owners = self.owned(Set::Owners)?;
+        Ok(owners.into_iter().map(|owned| owned.tag).collect())
+    }
+
+    /// Removes everything of the owners that `dead` says yes to; returns their tags.
+    fn remove_all_of(&self, dead: impl Fn(&str) -> bool + Copy) -> Result<Vec<String>> {
         hook::remove(&self.0, dead)?;
         let mut tags = self.owners()?;
         tags.retain(|tag| dead(tag));
@@ -123,15 +156,6 @@ impl Table {
         Ok(tags)
     }
 
-    /// The tags of all owners.
-    ///
-    /// # Errors
-    /// If the kernel refuses.
-    pub fn owners(&self) -> Result<Vec<String>> {
-        let owners = self.owned(Set::Owners)?;
-        Ok(owners.into_iter().map(|owned| owned.tag).collect())
-    }
-
     fn add(&self, wanted: &[(&Tag, Element)]) -> Result<()> {
         if wanted.is_empty() {
             return Ok(());
@@ -147,7 +171,13 @@ impl Table {
                 // An element that is there with other data: the one number in older
                 // kernels, the other in newer ones.
                 Some((Some(element), Errno::EBUSY | Errno::EEXIST)) => {
-                    return Err(self.taken(element));
+                    let owner = self.owner_of(element)?;
+                    let mine = wanted.iter().find(|(_, e)| std::ptr::eq(e, element));
+                    // What a run that was killed has left may lead elsewhere.
+                    if mine.is_none_or(|(tag, _)| owner.as_deref() != Some(tag.as_str())) {
+                        return Err(taken(element, owner.as_deref()));
+                    }
+                    self.delete(vec![element.clone()])?;
                 }
                 _ => return Err(refusal.into_error("add rules to nftables' table nsrun")),
             }
@@ -244,20 +274,25 @@ impl Table {
         })
     }
 
-    /// Tells who has the port that the element is.
-    fn taken(&self, wanted: &Element) -> Error {
-        let mut there = self.owned(wanted.set).unwrap_or_default().into_iter();
-        let owner = there.find(|owned| owned.element.key == wanted.key);
-        let cause = match owner {
-            Some(owned) => format!("it is published by {} already", owned.tag),
-            None => "it is published already".to_owned(),
-        };
-        let what = match wanted.port {
-            Some(port) => port.to_string(),
-            None => wanted.set.name().to_owned(),
-        };
-        Error::other(format!("publish {what}"), cause)
+    /// The tag of whoever has an element with that key.
+    fn owner_of(&self, wanted: &Element) -> Result<Option<String>> {
+        let mut there = self.owned(wanted.set)?.into_iter();
+        let found = there.find(|owned| owned.element.key == wanted.key);
+        Ok(found.map(|owned| owned.tag))
     }
+}
+
+/// Tells who has the port that the element is.
+fn taken(wanted: &Element, owner: Option<&str>) -> Error {
+    let what = match wanted.port {
+        Some(port) => port.to_string(),
+        None => wanted.set.name().to_owned(),
+    };
+    let whose = owner
+        .map(|owner| format!(" by {owner}"))
+        .unwrap_or_default();
+    let cause = format!("it is published{whose} already");
+    Error::other(format!("publish {what}"), cause)
 }
 
 /// A refused transaction, with the messages that were about elements.

@@ -98,7 +98,7 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    fn number(self) -> u8 {
+    pub(super) fn number(self) -> u8 {
         match self {
             Self::Tcp => 6,
             Self::Udp => 17,

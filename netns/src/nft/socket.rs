@@ -136,6 +136,18 @@ impl Socket {
         Err(Refusal::Messages(refused))
     }
 
+    /// Sends one message that is acknowledged.
+    pub(super) fn request(&self, message: &Messages) -> io::Result<()> {
+        self.send(message.as_bytes())?;
+        let mut buffer = vec![0; RECEIVE_BUFFER];
+        let length = self.receive(&mut buffer)?;
+        match messages(&buffer[..length]).find_map(|message| message.error()) {
+            Some(0) => Ok(()),
+            Some(code) => Err(io::Error::from_raw_os_error(code)),
+            None => Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+
     /// The number that every transaction of anybody moves on.
     pub(super) fn generation(&self) -> io::Result<u32> {
         let mut request = Messages::default();

@@ -9,6 +9,7 @@ const NESTED: u16 = 0x8000;
 /// Also masks out the flag for byte order.
 const KIND: u16 = 0x3fff;
 
+const NFNL_SUBSYS_CTNETLINK: u16 = 1;
 const NFNL_SUBSYS_NFTABLES: u16 = 10;
 const NFNL_MSG_BATCH_BEGIN: u16 = 16;
 const NFNL_MSG_BATCH_END: u16 = 17;
@@ -107,6 +108,18 @@ impl Messages {
         fill: impl FnOnce(&mut Writer<'_>),
     ) -> u32 {
         self.message(nftables(kind), flags, [family as u8, 0, 0, 0], fill)
+    }
+
+    /// Adds a message of connection tracking, acknowledged, that is for one family only:
+    /// version 0 of the protocol would mean every one.
+    pub(super) fn add_conntrack(
+        &mut self,
+        number: u16,
+        family: Family,
+        fill: impl FnOnce(&mut Writer<'_>),
+    ) {
+        let kind = NFNL_SUBSYS_CTNETLINK << 8 | number;
+        self.message(kind, NLM_F_ACK, [family as u8, 1, 0, 0], fill);
     }
 
     /// Closes the transaction. The kernel acknowledges its last message: kernels before

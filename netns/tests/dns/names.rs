@@ -4,6 +4,7 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::process::Command;
 use std::time::Duration;
 
+use nix::sys::socket::{setsockopt, sockopt::BindToDevice};
 use nsrun_netns::dns::{ADDRESS, Servers};
 use simple_dns::{RCODE, TYPE};
 
@@ -96,7 +97,9 @@ fn link(one: &Namespace, other: &Namespace, name: &str, number: u8) {
 fn containers_inside_are_answered_and_neighbours_are_not() {
     let (inside, neighbour, container) = (Namespace::new(), Namespace::new(), Namespace::new());
     link(&inside, &neighbour, "host0", 1);
-    let world = World::between(Namespace::new(), inside, Servers::Fixed(Vec::new()));
+    let own = ["10.0.1.1".parse().unwrap()];
+    let nobody = Servers::Fixed(Vec::new());
+    let world = World::between(Namespace::new(), inside, &own, nobody);
     link(&world.inside, &container, "ve-c", 2);
     let question = question("web", TYPE::A, None);
     let answered = |from: &Namespace| {
@@ -114,5 +117,11 @@ fn containers_inside_are_answered_and_neighbours_are_not() {
         answered(&container) == (true, true)
     });
     assert_eq!(answered(&neighbour), (false, false));
+    // As resolvers ask that have a server for each link: what goes to the link's own
+    // address does not leave, and is no question from outside.
+    let client = world.inside.with(|| datagrams("0.0.0.0:0"));
+    setsockopt(&client, BindToDevice, &"host0".into()).unwrap();
+    client.send_to(&question, "10.0.1.1:53").unwrap();
+    client.recv(&mut [0; 512]).unwrap();
     assert_eq!(world.ask("web", TYPE::A).answers(), WEB[..1]);
 }

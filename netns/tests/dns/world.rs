@@ -50,18 +50,24 @@ impl World {
     }
 
     pub fn with(host: Namespace, servers: Servers) -> Self {
-        Self::between(host, Namespace::new(), servers)
+        Self::between(host, Namespace::new(), &[], servers)
     }
 
-    pub fn between(host: Namespace, inside: Namespace, servers: Servers) -> Self {
+    /// A forwarder that has further addresses of the inside.
+    pub fn between(
+        host: Namespace,
+        inside: Namespace,
+        further: &[IpAddr],
+        servers: Servers,
+    ) -> Self {
         inside.add_address(&ADDRESS.to_string());
         let zone = || Zone {
             domain: "nsrun".to_owned(),
             names: Box::new(Known),
         };
         let place = inside.place();
+        let addresses = [&[ADDRESS.into()], further].concat();
         let forwarder = host.drive(move || {
-            let addresses = [ADDRESS.into()];
             let forwarder = Forwarder::open(&place, &addresses, zone(), servers).unwrap();
             forwarder.run()
         });

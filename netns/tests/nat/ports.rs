@@ -1,5 +1,8 @@
 //! Ways out, and published ports from every side.
 
+use std::net::{IpAddr, UdpSocket};
+use std::time::Duration;
+
 use nsrun_netns::nft::{Port, Protocol, Table};
 
 use crate::world::{HOST4, HOST6, INTERNET4, INTERNET6, Peer, SERVICE, World};
@@ -160,5 +163,34 @@ fn ports_come_and_go_while_their_owner_stays() {
     for protocol in BOTH {
         assert_eq!(world.internet.asks(protocol, HOST4, 9090), INTERNET4);
         assert!(world.internet.is_cut_off(protocol, HOST4, 8080));
+    }
+}
+
+/// UDP flows are known to the kernel by their first packet, and this one is on its way
+/// to where the port does not lead any more.
+#[test]
+fn who_sends_on_and_on_notices_that_a_port_leads_elsewhere() {
+    for host in [format!("::ffff:{HOST4}"), HOST6.to_owned()] {
+        let (world, old) = published();
+        let client = world.internet.with(|| UdpSocket::bind(("::", 0)).unwrap());
+        let patience = Some(Duration::from_millis(200));
+        client.set_read_timeout(patience).unwrap();
+        let address: (IpAddr, u16) = (host.parse().unwrap(), 8080);
+        let answered = || {
+            client.send_to(b"who", address).unwrap();
+            client.recv(&mut [0; 64]).is_ok()
+        };
+        assert!((0..100).any(|_| answered()), "{host}");
+
+        let mut rules = old.rules();
+        rules.ports = old.ports(8080);
+        world.remove(&[rules]);
+        let new = world.peer(2);
+        let mut rules = new.rules();
+        rules.ports = new.ports(8080);
+        // The kernel would go on sending there.
+        world.host.ip(&format!("link set {} down", old.link));
+        world.install(&[rules]);
+        assert!((0..20).any(|_| answered()), "{host}");
     }
 }

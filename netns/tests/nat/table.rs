@@ -111,6 +111,18 @@ fn a_port_that_is_published_is_told_with_its_owner() {
 }
 
 #[test]
+fn what_a_killed_run_of_the_same_owner_left_is_replaced() {
+    beside_others(|table| {
+        let mut one = rules("one", 8080);
+        table.install(from_ref(&one)).unwrap();
+        one.ports[0].target = SocketAddr::from(([192, 168, 9, 9], 80));
+        table.install(from_ref(&one)).unwrap();
+        assert!(ruleset().contains(": 192.168.9.9 . 80"));
+        table.remove(&[one]).unwrap();
+    });
+}
+
+#[test]
 fn a_sweep_removes_what_the_dead_left() {
     beside_others(|table| {
         let dead = [rules("x:one", 1), rules("x:two", 2)];
@@ -126,6 +138,20 @@ fn a_sweep_removes_what_the_dead_left() {
         assert_eq!(ruleset(), expected);
         assert_eq!(table.sweep("x:", &[tag("x:three")]).unwrap(), EMPTY);
         assert_eq!(table.sweep("", &[]).unwrap().len(), 2);
+    });
+}
+
+#[test]
+fn one_owner_goes_and_whose_tag_begins_alike_stays() {
+    beside_others(|table| {
+        let (one, more) = (rules("one", 1), rules("one-more", 2));
+        table.install(from_ref(&more)).unwrap();
+        let expected = ruleset();
+        table.install(&[one]).unwrap();
+        assert!(table.remove_owner(&tag("one")).unwrap());
+        assert_eq!(ruleset(), expected);
+        assert!(!table.remove_owner(&tag("one")).unwrap());
+        table.remove(&[more]).unwrap();
     });
 }
 

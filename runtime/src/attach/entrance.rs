@@ -101,6 +101,11 @@ impl Entrance {
         set(self.leader.as_fd(), CloneFlags::CLONE_NEWNS)
     }
 
+    /// Enters its network namespace.
+    pub(crate) fn enter_network(&self) -> Result<(), Errno> {
+        set(self.leader.as_fd(), CloneFlags::CLONE_NEWNET)
+    }
+
     /// Becomes its root, who has no other groups.
     pub(crate) fn become_root(&self) -> Result<(), Errno> {
         process::become_root()?;

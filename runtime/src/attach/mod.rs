@@ -16,6 +16,7 @@ mod manager;
 mod nixos;
 mod own;
 mod shell;
+mod socket;
 mod units;
 mod user;
 
@@ -27,4 +28,5 @@ pub use self::login::{LoginEvent, login};
 pub(crate) use self::manager::ask;
 pub(crate) use self::own::nsrun;
 pub use self::shell::{Shell, shell};
+pub use self::socket::socket;
 pub use self::units::{Unit, Units};

@@ -41,5 +41,6 @@ pub use self::view::{
     Branch, Detail, Listing, Look, Manager, Process, Sample, Sampler, Samples, Summary, Unit, list,
     status,
 };
-pub use self::viewers::attach;
+pub use self::viewers::{attach, type_at_console};
+pub use crate::network::set_links_up;
 pub use crate::supervise::Period;

@@ -41,12 +41,13 @@ pub(super) fn tag(text: &str) -> Result<Tag> {
         .map_err(|error| Error::new(Kind::Failed, format!("cannot tag rules: {error}")))
 }
 
-/// Removes the rules of a machine that is no more.
+/// Removes the rules of an owner that is no more, of that whole tag and no other.
 ///
 /// # Errors
 /// If the kernel refuses.
-pub(crate) fn sweep(tag: &str) -> Result<()> {
-    let swept = Table::open().and_then(|table| table.sweep(tag, &[]));
+pub(crate) fn sweep(text: &str) -> Result<()> {
+    let owner = tag(text)?;
+    let swept = Table::open().and_then(|table| table.remove_owner(&owner));
     swept
         .map(drop)
         .map_err(|error| Error::new(Kind::Failed, error.to_string()))

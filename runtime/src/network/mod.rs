@@ -2,6 +2,7 @@
 
 mod addresses;
 mod attach;
+mod cut;
 mod filter;
 mod forwarding;
 mod leases;
@@ -16,6 +17,7 @@ use std::net::IpAddr;
 use nsrun_netns::{Net, Owner};
 
 pub(crate) use self::attach::{Machine, attach};
+pub use self::cut::set_links_up;
 use self::filter::Filter;
 pub(crate) use self::filter::sweep as sweep_rules;
 use self::forwarding::Forwarding;

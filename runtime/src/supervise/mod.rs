@@ -42,8 +42,8 @@ pub(crate) use relay::{Parted, relay};
 pub(crate) use screen::Screen;
 pub use session::{ConsoleMode, Session};
 pub use signal::Signal;
-pub(crate) use viewer::view;
 pub use viewer::{Left, Viewing};
+pub(crate) use viewer::{type_in, view};
 
 use crate::error::Result;
 use crate::sys;

@@ -90,6 +90,34 @@ pub(crate) fn view(
     }
 }
 
+/// Types into the console at `socket` without looking at it.
+///
+/// # Errors
+/// If it ends before.
+pub(crate) fn type_in(socket: &OwnedFd, bytes: &[u8]) -> Result<()> {
+    let mut viewer = Viewer {
+        socket: socket.as_fd(),
+        keys: HotKeys::default(),
+        looks_on: true,
+        shown: Vec::new(),
+    };
+    viewer.say(&lines::write(true))?;
+    while viewer.looks_on {
+        let mut message = [0; LONGEST];
+        let received = rustix::net::recv(viewer.socket, &mut message, RecvFlags::empty());
+        let (length, _) = received.cannot(|| "listen to the console")?;
+        if length == 0 {
+            return Err(Errno::PIPE).cannot(|| "type at the console");
+        }
+        let message = message.get(..length).unwrap_or_default();
+        viewer.looks_on = lines::decode_for_viewer(message) != Some(ToViewer::Writes(true));
+    }
+    for piece in bytes.chunks(KEYS) {
+        viewer.say(&lines::typed(piece))?;
+    }
+    Ok(())
+}
+
 struct Ready {
     socket: bool,
     input: bool,

@@ -28,8 +28,8 @@ const PACKAGE: (&str, &str) = (
 );
 
 const MODULES: &[(&str, &str)] = &modules! {
-    "client" "conditions" "driver" "errors" "files" "log" "machine" "main" "moments" "screen"
-    "script" "waits"
+    "client" "conditions" "driver" "errors" "files" "log" "machine" "main" "moments" "network"
+    "report" "screen" "script" "waits"
 };
 
 /// Becomes a Python that runs the driver with these words. Returns only to say why not.

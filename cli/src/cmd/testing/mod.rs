@@ -14,7 +14,8 @@ use crate::globals::Globals;
 const HELP: &str = "\
 Examples:
   nsrun test --machine web.tar.xz smoke.py
-  nsrun test --machine server=web --machine client=web http.py
+  nsrun test --machine server=web --machine client=web --vlan 1 http.py
+  nsrun test --machine web --junit-xml=report.xml smoke.py
   nsrun test --machine web --option=--bind-ro=/srv/data --timeout=600 data.py
 
 The script is one for NixOS's test driver: it has `machine` or a name for each machine, `start_all`,
@@ -39,6 +40,11 @@ pub struct TestArgs {
     #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
     option: Vec<String>,
 
+    /// Put all machines into network VLAN, numbered by the order of their names: 192.168.VLAN.1 and
+    /// so on. They know each other by name
+    #[arg(long, value_name = "VLAN", value_parser = clap::value_parser!(u8).range(1..))]
+    vlan: Vec<u8>,
+
     /// Put what the script copies out of machines into DIR
     #[arg(short, long, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
     output_directory: PathBuf,
@@ -46,6 +52,22 @@ pub struct TestArgs {
     /// Fail if the script has not ended after SECONDS
     #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..))]
     timeout: u64,
+
+    /// Do not show what machines write to their consoles
+    #[arg(long)]
+    quiet_consoles: bool,
+
+    /// Write a report for CI systems to FILE; a subtest is a test case
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    junit_xml: Option<PathBuf>,
+
+    /// Write a report by the Test Anything Protocol to FILE
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    tap: Option<PathBuf>,
+
+    /// Write what happens as lines of JSON to FILE, as it happens
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    json_lines: Option<PathBuf>,
 
     /// Leave the machines running when the script has ended, until ^C
     #[arg(long)]
@@ -110,9 +132,25 @@ fn words(args: &TestArgs, globals: &Globals) -> Result<Vec<OsString>> {
     }
     option("--output-directory=", args.output_directory.clone().into());
     option("--global-timeout=", args.timeout.to_string().into());
-    if args.keep {
-        words.push("--keep".into());
+    for vlan in &args.vlan {
+        option("--vlan=", vlan.to_string().into());
     }
+    let reports = [
+        ("--junit-xml=", &args.junit_xml),
+        ("--tap=", &args.tap),
+        ("--json-lines=", &args.json_lines),
+    ];
+    for (name, path) in reports {
+        if let Some(path) = path {
+            option(name, path.into());
+        }
+    }
+    let flags = [
+        ("--keep", args.keep),
+        ("--quiet-consoles", args.quiet_consoles),
+    ];
+    let given = flags.iter().filter(|(_, given)| *given);
+    words.extend(given.map(|(name, _)| OsString::from(name)));
     Ok(words)
 }
 
