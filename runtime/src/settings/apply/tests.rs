@@ -140,13 +140,13 @@ fn each_key_that_is_not_called_ignored_changes_the_request() {
 
 #[test]
 fn a_key_that_is_ignored_is_told_of_once_with_its_place() {
-    let mut all = read("[Exec]\nHostname=c\n[Files]\nBindUser=a\nBindUser=b\n");
+    let mut all = read("[Exec]\nHostname=c\nPrivateUsersDelegate=1\nPrivateUsersDelegate=2\n");
     let choice = Choice::default();
     choice.apply(&mut all, &[], &mut boot()).unwrap();
     let told: Vec<String> = all.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(told.len(), 1);
     assert!(
-        told[0].starts_with("/f:4: BindUser= is ignored: "),
+        told[0].starts_with("/f:4: PrivateUsersDelegate= is ignored: "),
         "{told:?}"
     );
 }
