@@ -61,6 +61,12 @@ fn units_are_waited_for() {
 }
 
 #[test]
+fn machines_are_added_users_units_waited_for_and_all_ends() {
+    let sandbox = Sandbox::new();
+    let _ = passes(&sandbox, "several", &[&trixie(&sandbox)]);
+}
+
+#[test]
 fn files_are_copied() {
     let sandbox = Sandbox::new();
     let _ = passes(&sandbox, "files", &[&trixie(&sandbox)]);

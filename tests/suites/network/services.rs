@@ -65,9 +65,9 @@ impl Internet {
     }
 
     fn end(mut self) {
+        host("link del wan");
         self.0.signal(rustix::process::Signal::KILL);
         let _ = self.0.finish(patience(20));
-        host("link del wan");
     }
 }
 

@@ -140,7 +140,8 @@ fn each_key_that_is_not_called_ignored_changes_the_request() {
 
 #[test]
 fn a_key_that_is_ignored_is_told_of_once_with_its_place() {
-    let mut all = read("[Exec]\nHostname=c\nPrivateUsersDelegate=1\nPrivateUsersDelegate=2\n");
+    let mut all =
+        read("[Exec]\nHostname=c\n[Exec]\nPrivateUsersDelegate=1\nPrivateUsersDelegate=2\n");
     let choice = Choice::default();
     choice.apply(&mut all, &[], &mut boot()).unwrap();
     let told: Vec<String> = all.warnings.iter().map(ToString::to_string).collect();
