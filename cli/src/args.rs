@@ -27,6 +27,7 @@ use crate::cmd::list::ListArgs;
 use crate::cmd::login::{LoginArgs, ShellArgs};
 use crate::cmd::logs::LogsArgs;
 use crate::cmd::man::ManArgs;
+use crate::cmd::net::{IpArgs, PortsArgs};
 use crate::cmd::pull::PullArgs;
 use crate::cmd::run::RunArgs;
 use crate::cmd::show::ShowArgs;
@@ -185,6 +186,10 @@ pub enum Command {
     Pause(NamesArgs),
     /// Let the processes of paused machines go on
     Resume(NamesArgs),
+    /// Print the addresses of a machine
+    Ip(IpArgs),
+    /// List the ports of the host that lead to machines
+    Ports(PortsArgs),
     /// Wait until machines have ended
     Wait(WaitArgs),
     /// Tell whether a machine runs, also by the exit status

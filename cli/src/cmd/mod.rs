@@ -27,6 +27,7 @@ pub mod logs;
 pub mod machine_args;
 pub mod man;
 mod mount_args;
+pub mod net;
 mod network_args;
 pub mod process_args;
 pub mod pull;
@@ -111,6 +112,8 @@ fn carry_out(command: &Command, globals: &Globals) -> Result<ExitCode> {
         Command::List(args) => list::run(args, globals),
         Command::Status(args) => status::run(args, globals),
         Command::Show(args) => show::run(args, globals),
+        Command::Ip(args) => net::ip(args, globals),
+        Command::Ports(args) => net::ports(args, globals),
         Command::Top(args) => top::run(args, globals),
         Command::Attach(args) => attach::run(args, globals),
         Command::Logs(args) => logs::run(args, globals),

@@ -35,6 +35,8 @@ pub struct Summary {
     pub release: Release,
     /// Its addresses.
     pub addresses: Vec<IpAddr>,
+    /// Ports of the host that lead to it, as `[ADDRESS:]PROTOCOL:PORT[-LAST]:MACHINE`.
+    pub ports: Vec<String>,
     /// It starts when the host boots.
     pub enabled: bool,
 }
@@ -85,6 +87,9 @@ fn summary(enabled: &Names, machine: &Machine) -> Result<(Summary, Option<PidFd>
             .unwrap_or_default(),
         addresses: record
             .map(|record| record.addresses.clone())
+            .unwrap_or_default(),
+        ports: record
+            .map(|record| record.ports.clone())
             .unwrap_or_default(),
         enabled: enabled.has(machine.name()),
     };

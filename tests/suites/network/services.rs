@@ -130,9 +130,22 @@ fn a_machine_reaches_the_internet_and_is_reached_by_its_ports_from_all_sides() {
         .nsrun(&["boot", "--port=8080:81", &other])
         .expect_status(4);
     let _ = done.expect_stderr("8080");
+    let shown = sandbox.nsrun(&["ports", &image]).success();
+    for word in ["PROTOCOL", "tcp", "8080", "80"] {
+        assert!(
+            shown.stdout.split_whitespace().any(|w| w == word),
+            "{shown}"
+        );
+    }
+    let shown = sandbox.nsrun(&["ip", "-4", &image]).success();
+    let first = machine.status()["addresses"][0].clone();
+    assert_eq!(first.as_str(), Some(shown.stdout.trim()), "{shown}");
+    let _ = sandbox.nsrun(&["ip", "nobody"]).expect_status(3);
+    let _ = sandbox.nsrun(&["ports", "nobody"]).expect_status(3);
     stop(web);
     stop(data);
     machine.stop().success();
+    assert_eq!(sandbox.nsrun(&["ports"]).success().stdout, "No ports.\n");
     drop(machine);
     internet.end();
     sandbox.assert_clean();

@@ -213,6 +213,7 @@ mod tests {
                 state: State::Running,
                 release: Release::default(),
                 addresses: vec!["10.0.0.2".parse().unwrap()],
+                ports: Vec::new(),
                 enabled: false,
             },
             leader: Some(7),
