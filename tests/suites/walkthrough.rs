@@ -110,7 +110,11 @@ fn imports(hands: &Hands<'_>, name: &str) {
 
 /// Every field of the reader's sample is there.
 fn shows_its_status(hands: &Hands<'_>, name: &str) {
-    let status = hands.run(&["status", "--full", name]).stdout;
+    // The getty is idle until all jobs of the boot are done, and a little longer.
+    let status = wait_until(patience(20), "the console greets", || {
+        let status = hands.run(&["status", "--full", name]).stdout;
+        status.contains("<<< Welcome").then_some(status)
+    });
     let root = hands.sandbox.image_root().join(name);
     let root = regex::escape(&root.to_string_lossy());
     let date = r"\w{3} \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \w+; .* ago";

@@ -67,8 +67,13 @@ pub fn dispatch(command: &Command, globals: &Globals) -> ExitCode {
 
 /// Puts right what no machine's name leads to, after a crash.
 fn repair() {
-    if let Err(error) = nsrun_runtime::host_limits::put_back() {
-        report::print(&error);
+    for repaired in [
+        nsrun_runtime::host_limits::put_back(),
+        nsrun_runtime::machine::put_back_forwarding(),
+    ] {
+        if let Err(error) = repaired {
+            report::print(&error);
+        }
     }
 }
 

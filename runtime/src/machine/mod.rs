@@ -42,5 +42,5 @@ pub use self::view::{
     status,
 };
 pub use self::viewers::{attach, type_at_console};
-pub use crate::network::set_links_up;
+pub use crate::network::{put_back_forwarding, set_links_up};
 pub use crate::supervise::Period;

@@ -21,6 +21,7 @@ pub use self::cut::set_links_up;
 use self::filter::Filter;
 pub(crate) use self::filter::sweep as sweep_rules;
 use self::forwarding::Forwarding;
+pub use self::forwarding::put_back_forwarding;
 use self::lent::Lent;
 pub(crate) use self::lent::restore;
 pub(crate) use self::services::Services;

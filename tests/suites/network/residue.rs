@@ -1,6 +1,6 @@
 //! Nothing stays of what could not be made.
 
-use nsrun_tests::{Must, Sandbox};
+use nsrun_tests::{Must, Sandbox, patience};
 
 use super::inside::host;
 
@@ -44,5 +44,23 @@ fn a_reboot_gets_the_same_links_again() {
     assert_eq!(rest, "24");
     machine.stop().success();
     drop(machine);
+    sandbox.assert_clean();
+}
+
+#[test]
+fn forwarding_is_put_back_by_the_next_command_after_a_kill() {
+    let sandbox = Sandbox::new();
+    let forwards = || std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward");
+    let before = forwards().must("read the sysctl");
+    let image = sandbox.tiny("killed", &["notify READY=1"]);
+    let mut machine = sandbox.boot(&image).up();
+    assert_eq!(forwards().must("read the sysctl").trim(), "1");
+    machine.signal(rustix::process::Signal::KILL);
+    let _ = machine.finish(patience(20));
+    let _ = sandbox.nsrun(&["list"]).success();
+    assert_eq!(forwards().must("read the sysctl"), before);
+    drop(machine);
+    let _ = sandbox.nsrun(&["start", &image]).success();
+    let _ = sandbox.nsrun(&["stop", &image]).success();
     sandbox.assert_clean();
 }
