@@ -178,6 +178,10 @@ impl supervise::Host for Machine {
         if (self.record.ready, &self.record.status) == (ready, &status.text) {
             return;
         }
+        if ready && !self.record.ready && self.plan.announces {
+            // What the boot took is not used again; the services of the network are open by now.
+            crate::sys::memory::forget_code();
+        }
         self.record.ready = ready;
         self.record.status.clone_from(&status.text);
         // A full /run must not end a machine; the lock and the process tell what is true.
