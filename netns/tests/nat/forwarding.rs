@@ -70,7 +70,7 @@ fn a_link_is_made_a_routers() {
         let error = announce_router(&"gone".parse().unwrap()).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "cannot set sysctl ipv6/conf/gone/forwarding to 1: no such file or directory"
+            "cannot read sysctl ipv6/conf/gone/forwarding: no such file or directory"
         );
     });
 }
