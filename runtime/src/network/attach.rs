@@ -10,6 +10,7 @@ use nsrun_netns::{
 };
 
 use super::addresses::{self, Ends, Networks};
+use super::descriptors;
 use super::leases::{Leases, Wish};
 use super::lent::Lent;
 use super::serve::Routed;
@@ -49,6 +50,10 @@ pub(crate) fn attach(
     netns: BorrowedFd<'_>,
     to: &mut Attached,
 ) -> Result<()> {
+    let links = machine.links;
+    if !(links.ports.is_empty() && links.host_ports.is_empty()) {
+        descriptors::allow_many();
+    }
     let duplicate = || "duplicate the descriptor of the network namespace";
     let mut maker = Maker {
         machine,
@@ -59,13 +64,13 @@ pub(crate) fn attach(
         to,
         place: Place::inside(netns.try_clone_to_owned().cannot(duplicate)?),
     };
-    if let Some(uplink) = &machine.links.host0 {
+    if let Some(uplink) = &links.host0 {
         maker.host0(uplink)?;
     }
     let (mut extra, mut macvlans) = (0.., 0..);
-    for (number, other) in machine.links.others.iter().enumerate() {
-        let first = number == 0 && machine.links.host0.is_none();
-        let asked = first.then_some(&machine.links.addressing);
+    for (number, other) in links.others.iter().enumerate() {
+        let first = number == 0 && links.host0.is_none();
+        let asked = first.then_some(&links.addressing);
         let inside = asked.map_or_else(Setup::default, |asked| addresses::fixed(asked).inside);
         let mac = asked.and_then(|asked| asked.mac);
         if first {
@@ -90,9 +95,8 @@ pub(crate) fn attach(
             }
         }
     }
-    let host_ports = &machine.links.host_ports;
     let Maker { to, place, .. } = maker;
-    to.services.publish_host(host_ports, &place)
+    to.services.publish_host(&links.host_ports, &place)
 }
 
 struct Maker<'a> {

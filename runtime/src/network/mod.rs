@@ -3,6 +3,7 @@
 mod addresses;
 mod attach;
 mod cut;
+mod descriptors;
 mod filter;
 mod forwarding;
 mod leases;
