@@ -156,7 +156,8 @@ impl Services {
     pub(super) fn publish_host(&mut self, all: &[PublishHost], inside: &Place) -> Result<()> {
         for publish in all {
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, publish.port));
-            let listener = Listener::open(inside, protocol(publish.protocol), address);
+            // Loopback may not be up yet, and has no address until then.
+            let listener = Listener::open_unassigned(inside, protocol(publish.protocol), address);
             self.relay(
                 listener.map_err(|error| failed(&error))?,
                 Place::Here,

@@ -132,3 +132,22 @@ fn a_client_inside_is_offered_the_address_that_the_machine_has() {
     drop(machine);
     sandbox.assert_clean();
 }
+
+#[test]
+fn ports_of_the_host_need_no_link() {
+    let sandbox = Sandbox::new();
+    let image = sandbox.tiny("alone", &["notify READY=1"]);
+    let options = ["--network=private", "--publish-host=5433"];
+    let machine = sandbox.boot(&image).options(&options).up();
+    let leader = machine.status()["leader"]["pid"].to_string();
+    let data = serve(None, 5433, "data");
+    let mut command = plain("/usr/bin/nsenter");
+    command.arg(format!("--net=/proc/{leader}/ns/net"));
+    command.args(["/usr/bin/python3", "-c", READ, "127.0.0.1", "5433"]);
+    let done = run(command, patience(20));
+    assert_eq!(done.stdout.trim(), "data", "{done}");
+    stop(data);
+    machine.stop().success();
+    drop(machine);
+    sandbox.assert_clean();
+}
