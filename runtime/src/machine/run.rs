@@ -225,6 +225,8 @@ impl launch::Host for Machine {
         let what = || "identify the container's first process";
         let pidfd = pidfd.try_clone_to_owned().cannot(what)?;
         self.record.leader = PidFd::from_clone(pidfd, pid).identity().cannot(what)?;
-        self.claim.publish(&self.record)
+        self.claim.publish(&self.record)?;
+        self.links.end_turn();
+        Ok(())
     }
 }

@@ -123,7 +123,7 @@ impl Maker<'_> {
         let asked = &self.machine.links.addressing;
         let mac = asked.mac.unwrap_or_else(|| self.mac(End::Peer, 0));
         // Two machines that look for a free network at once would find the same one.
-        let _turn = self.machine.store.turn()?;
+        self.to.turn = Some(self.machine.store.turn()?);
         // Until the machine's port counts.
         let _counting = match uplink {
             Uplink::Zone(_) => Some(Counting::begin()?),
@@ -195,7 +195,7 @@ impl Maker<'_> {
         };
         if gateways.v4.is_none() || gateways.v6.is_none() {
             let seed = format!("zone {zone}");
-            let free = self.networks(&format!("zone-{zone}"), &seed, ZONE_PREFIX)?;
+            let free = self.networks(&format!("zone:{zone}"), &seed, ZONE_PREFIX)?;
             let v4 = free.v4.and_then(addresses::first_of_v4);
             gateways.v4 = gateways.v4.or(v4);
             gateways.v6 = gateways.v6.or(free.v6.map(addresses::first_of));
