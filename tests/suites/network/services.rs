@@ -41,6 +41,17 @@ fn a_machine_reaches_the_internet_and_is_reached_by_its_ports_from_all_sides() {
     let options = ["--port=8080:80", "--publish-host=5432"];
     let machine = sandbox.boot(&image).options(&options).up();
     assert!(reaches(&machine, "203.0.113.1") && reaches(&machine, "2001:db8:f::1"));
+    // Said by the neighbour that the way out leads to.
+    let known = inside(&machine, "ip -6 neigh show dev host0")
+        .success()
+        .stdout;
+    let mut gateways = known.lines().filter(|line| line.starts_with("fd"));
+    assert!(
+        gateways
+            .next()
+            .is_some_and(|line| line.contains(" router ")),
+        "{known}"
+    );
     let leader = machine.status()["leader"]["pid"].to_string();
     let web = serve(Some(&leader), 80, "web");
     for address in ["203.0.113.2", "2001:db8:f::2"] {
