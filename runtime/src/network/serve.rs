@@ -1,11 +1,11 @@
 //! From a link that is made to what is served on it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::AsFd;
 
 use nsrun_netns::forwarding::announce_router;
 use nsrun_netns::nft::{Guard, LinkRules, Obstacle, Port, Rules, Table};
-use nsrun_netns::{IfName, IpNet, MacAddr, Net, Place, dns};
+use nsrun_netns::{IfName, IpNet, Ipv6Net, MacAddr, Net, Place, dns};
 
 use super::attach::Machine;
 use super::filter::{self, Filter};
@@ -79,12 +79,25 @@ impl Routed<'_> {
             Err(error) => to.warnings.push(cut_off(&error)),
         }
         if self.gateways.iter().any(IpAddr::is_ipv6)
-            && let Err(error) = announce_router(&self.link())
+            && let Err(error) = self.be_router()
         {
             to.warnings
                 .push(format!("the machine may lose its way out by IPv6: {error}"));
         }
         Ok(())
+    }
+
+    /// Has the host be the router that is advertised: by the address that the kernel makes of the
+    /// link's Ethernet address, unless it was told to make none or another one.
+    fn be_router(&self) -> nsrun_netns::Result<()> {
+        let link = self.link();
+        let mode = std::fs::read(format!("/proc/sys/net/ipv6/conf/{link}/addr_gen_mode"));
+        if mode.is_ok_and(|mode| !mode.starts_with(b"0")) {
+            let local = Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 64);
+            let own = Ipv6Net::new_assert(self.router_mac.in_prefix(local), 64);
+            self.net.address_bridge(&link, &[own.into()])?;
+        }
+        announce_router(&link)
     }
 
     /// The link that has the host's addresses.

@@ -76,3 +76,18 @@ fn a_host_whose_sysctls_cannot_be_written_starts_machines_with_a_warning() {
     run(command, patience(20)).success();
     sandbox.assert_clean();
 }
+
+#[test]
+fn what_a_killed_supervisor_had_published_is_free_for_another_machine() {
+    let sandbox = Sandbox::new();
+    let image = |name: &str| sandbox.tiny(name, &["notify READY=1"]);
+    let options = ["--port=8080:80"];
+    let mut killed = sandbox.boot(&image("killed")).options(&options).up();
+    killed.signal(rustix::process::Signal::KILL);
+    let _ = killed.finish(patience(20));
+    let next = sandbox.boot(&image("next")).options(&options).up();
+    next.stop().success();
+    drop((killed, next));
+    assert!(!std::path::Path::new("/run/nsrun/forwarding").exists());
+    sandbox.assert_clean();
+}
