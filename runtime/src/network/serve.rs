@@ -1,6 +1,6 @@
 //! From a link that is made to what is served on it.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 
 use nsrun_netns::forwarding::announce_router;
@@ -93,8 +93,7 @@ impl Routed<'_> {
         let link = self.link();
         let mode = std::fs::read(format!("/proc/sys/net/ipv6/conf/{link}/addr_gen_mode"));
         if mode.is_ok_and(|mode| !mode.starts_with(b"0")) {
-            let local = Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 64);
-            let own = Ipv6Net::new_assert(self.router_mac.in_prefix(local), 64);
+            let own = Ipv6Net::new_assert(self.router_mac.link_local(), 64);
             self.net.address_bridge(&link, &[own.into()])?;
         }
         announce_router(&link)
@@ -151,6 +150,8 @@ impl Routed<'_> {
             IpAddr::V4(_) => None,
         };
         rules.reserved = self.gateways.iter().filter_map(v6).collect();
+        // The one that is advertised.
+        rules.reserved.push(self.router_mac.link_local());
         Ok(Some(rules))
     }
 
