@@ -59,13 +59,23 @@ pub fn enable(family: Family) -> Result<Vec<Change>> {
     done.map(|()| changes)
 }
 
-/// Has the host say of itself, on that link, that it is a router, without which IPv6
-/// peers take no default route of it. Goes with the link.
+/// Has the host say of itself, on that link, that it is a router: IPv6 peers drop a default
+/// route by a neighbour that says it is none. Goes with the link.
+///
+/// The kernel forgets the default routes that the host has learnt itself whenever a link is
+/// told this, but for those by links that are to learn routes in spite of it: all are, for
+/// that moment.
 ///
 /// # Errors
-/// If the sysctl cannot be written.
+/// If a sysctl cannot be read or written.
 pub fn announce_router(link: &IfName) -> Result<()> {
-    write(&format!("ipv6/conf/{link}/forwarding"), "1")
+    let key = format!("ipv6/conf/{link}/forwarding");
+    if read(&key)? == "1" {
+        return Ok(());
+    }
+    let mut kept = Vec::new();
+    let done = keep_learning(&mut kept).and_then(|()| write(&key, "1"));
+    done.and(restore(&kept))
 }
 
 /// Puts back what [`enable`] changed, the last change first. What somebody has changed
@@ -96,12 +106,17 @@ fn enable_ipv6(changes: &mut Vec<Change>) -> Result<()> {
         let mut forced = IPV6_FORCED.iter();
         return forced.try_for_each(|key| change(key, "0", "1", changes));
     }
-    // A link that forwards heeds routers no longer, unless told to with a 2. Those that
-    // come later take what `default` has.
+    keep_learning(changes)?;
+    change(IPV6, "0", "1", changes)
+}
+
+/// A link that forwards heeds routers no longer, unless told to with a 2. Those that come
+/// later take what `default` has.
+fn keep_learning(changes: &mut Vec<Change>) -> Result<()> {
     for link in links()? {
         change(&format!("ipv6/conf/{link}/accept_ra"), "1", "2", changes)?;
     }
-    change(IPV6, "0", "1", changes)
+    Ok(())
 }
 
 /// What has settings for IPv6: the links, and `default`. A link that goes meanwhile is

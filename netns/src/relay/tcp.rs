@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::future::try_join;
 use nix::sys::socket::{setsockopt, sockopt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
 use super::pipe::Pipes;
@@ -35,8 +36,9 @@ async fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
         match listener.accept().await {
             Ok((client, _)) => return Ok(client),
             Err(error) if is_scarcity(&error) => sleep(SCARCE).await,
-            // accept(2): errors of the connection, such as a peer that has gone.
-            Err(_) => {}
+            // accept(2): errors of the connection, such as a peer that has gone. Others have
+            // their turn even if it is one that stays, such as a refusal by policy.
+            Err(_) => yield_now().await,
         }
     }
 }

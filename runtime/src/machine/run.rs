@@ -74,7 +74,7 @@ impl Machine {
             tell(Event::Warning(&warning));
         }
         session.speak_to_log();
-        self.supervise(launched, session)
+        self.supervise(launched, session, tell)
     }
 
     fn launch(&mut self) -> Result<Launched> {
@@ -118,7 +118,12 @@ impl Machine {
         items.iter().try_for_each(|item| self.claim.strike(item))
     }
 
-    fn supervise(&mut self, launched: Launched, session: &mut Session) -> Result<Outcome> {
+    fn supervise(
+        &mut self,
+        launched: Launched,
+        session: &mut Session,
+        tell: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Outcome> {
         let interface = self.record.interface.as_deref();
         let _registered = register::register(&self.plan, launched.pid, interface)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -151,7 +156,8 @@ impl Machine {
         let services = self.links.take_services();
         runtime.block_on(async {
             let ended = pin!(supervise::supervise(session, payload, config, self));
-            match select(ended, pin!(services.run())).await {
+            let served = services.run(|failure| tell(Event::Warning(&failure)));
+            match select(ended, pin!(served)).await {
                 Either::Left((outcome, _)) => outcome,
                 Either::Right(((), ended)) => ended.await,
             }
@@ -223,6 +229,8 @@ impl launch::Host for Machine {
         let what = || "identify the container's first process";
         let pidfd = pidfd.try_clone_to_owned().cannot(what)?;
         self.record.leader = PidFd::from_clone(pidfd, pid).identity().cannot(what)?;
-        self.claim.publish(&self.record)
+        self.claim.publish(&self.record)?;
+        self.links.end_turn();
+        Ok(())
     }
 }

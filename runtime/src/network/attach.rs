@@ -10,6 +10,7 @@ use nsrun_netns::{
 };
 
 use super::addresses::{self, Ends, Networks};
+use super::descriptors;
 use super::leases::{Leases, Wish};
 use super::lent::Lent;
 use super::serve::Routed;
@@ -49,6 +50,10 @@ pub(crate) fn attach(
     netns: BorrowedFd<'_>,
     to: &mut Attached,
 ) -> Result<()> {
+    let links = machine.links;
+    if !(links.ports.is_empty() && links.host_ports.is_empty()) {
+        descriptors::allow_many();
+    }
     let duplicate = || "duplicate the descriptor of the network namespace";
     let mut maker = Maker {
         machine,
@@ -59,13 +64,13 @@ pub(crate) fn attach(
         to,
         place: Place::inside(netns.try_clone_to_owned().cannot(duplicate)?),
     };
-    if let Some(uplink) = &machine.links.host0 {
+    if let Some(uplink) = &links.host0 {
         maker.host0(uplink)?;
     }
     let (mut extra, mut macvlans) = (0.., 0..);
-    for (number, other) in machine.links.others.iter().enumerate() {
-        let first = number == 0 && machine.links.host0.is_none();
-        let asked = first.then_some(&machine.links.addressing);
+    for (number, other) in links.others.iter().enumerate() {
+        let first = number == 0 && links.host0.is_none();
+        let asked = first.then_some(&links.addressing);
         let inside = asked.map_or_else(Setup::default, |asked| addresses::fixed(asked).inside);
         let mac = asked.and_then(|asked| asked.mac);
         if first {
@@ -90,9 +95,8 @@ pub(crate) fn attach(
             }
         }
     }
-    let host_ports = &machine.links.host_ports;
     let Maker { to, place, .. } = maker;
-    to.services.publish_host(host_ports, &place)
+    to.services.publish_host(&links.host_ports, &place)
 }
 
 struct Maker<'a> {
@@ -119,7 +123,7 @@ impl Maker<'_> {
         let asked = &self.machine.links.addressing;
         let mac = asked.mac.unwrap_or_else(|| self.mac(End::Peer, 0));
         // Two machines that look for a free network at once would find the same one.
-        let _turn = self.machine.store.turn()?;
+        self.to.turn = Some(self.machine.store.turn()?);
         // Until the machine's port counts.
         let _counting = match uplink {
             Uplink::Zone(_) => Some(Counting::begin()?),
@@ -191,7 +195,7 @@ impl Maker<'_> {
         };
         if gateways.v4.is_none() || gateways.v6.is_none() {
             let seed = format!("zone {zone}");
-            let free = self.networks(&format!("zone-{zone}"), &seed, ZONE_PREFIX)?;
+            let free = self.networks(&format!("zone:{zone}"), &seed, ZONE_PREFIX)?;
             let v4 = free.v4.and_then(addresses::first_of_v4);
             gateways.v4 = gateways.v4.or(v4);
             gateways.v6 = gateways.v6.or(free.v6.map(addresses::first_of));

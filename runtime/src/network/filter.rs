@@ -13,11 +13,12 @@ impl Filter {
     /// Adds the rules.
     ///
     /// # Errors
-    /// [`Kind::Busy`] if a port is published already.
+    /// [`Kind::Busy`] if a port is published already; [`Kind::HostLacks`] if the kernel has no
+    /// nftables, or not all that is needed of them.
     pub(super) fn install(rules: Rules) -> Result<Self> {
         let rules = [rules];
         let added = Table::open().and_then(|table| table.install(&rules));
-        added.map_err(|error| Error::new(Kind::Busy, error.to_string()))?;
+        added.map_err(|error| refused(&error))?;
         Ok(Self(rules))
     }
 
@@ -33,6 +34,17 @@ impl Drop for Filter {
         // A failure leaves them to the next command, which finds them by their tag.
         let _ = Table::open().and_then(|table| table.remove(&self.0));
     }
+}
+
+fn refused(error: &nsrun_netns::Error) -> Error {
+    use nix::errno::Errno;
+    let kind = match error.errno() {
+        None => Kind::Busy,
+        // Protocol, table, expression: each has a module of its own.
+        Some(Errno::EPROTONOSUPPORT | Errno::EOPNOTSUPP | Errno::ENOENT) => Kind::HostLacks,
+        Some(_) => Kind::Failed,
+    };
+    Error::new(kind, error.to_string())
 }
 
 /// A text as a tag.

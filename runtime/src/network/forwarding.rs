@@ -116,14 +116,22 @@ impl Drop for Forwarding {
 
 fn enable(place: &Place) -> Result<()> {
     let mut changes = Vec::new();
-    for family in [Family::V4, Family::V6] {
-        let changed = forwarding::enable(family);
-        changes.extend(changed.map_err(|e| Error::new(Kind::Failed, e.to_string()))?);
+    let mut enable_all = || {
+        for family in [Family::V4, Family::V6] {
+            let changed = forwarding::enable(family);
+            changes.extend(changed.map_err(|e| Error::new(Kind::Failed, e.to_string()))?);
+        }
+        match changes.as_slice() {
+            [] => Ok(()),
+            changed => note(place, changed).cannot(|| format!("write {}", place.record.display())),
+        }
+    };
+    let done = enable_all();
+    if done.is_err() {
+        // What is not recorded nobody would put back.
+        let _ = forwarding::restore(&changes);
     }
-    if changes.is_empty() {
-        return Ok(());
-    }
-    note(place, &changes).cannot(|| format!("write {}", place.record.display()))
+    done
 }
 
 fn is_on() -> bool {

@@ -3,6 +3,7 @@
 mod addresses;
 mod attach;
 mod cut;
+mod descriptors;
 mod filter;
 mod forwarding;
 mod leases;
@@ -28,12 +29,14 @@ pub(crate) use self::services::Services;
 use self::shared::Shared;
 pub(crate) use self::shared::release;
 use crate::error::{Error, Kind};
-use crate::state::Item;
+use crate::state::{Item, Turn};
 
 /// All links of one run of a machine. Dropped, each is taken away: ends of pairs before the bridges
 /// that they are in.
 #[derive(Debug, Default)]
 pub(crate) struct Attached {
+    /// Until the machine's record tells others in its zone which addresses it has.
+    turn: Option<Turn>,
     services: Services,
     filter: Option<Filter>,
     forwarding: Option<Forwarding>,
@@ -56,6 +59,11 @@ impl Attached {
     /// The machine's addresses, as far as they are nsrun's choice or the user's.
     pub(crate) fn addresses(&self) -> &[IpAddr] {
         &self.addresses
+    }
+
+    /// Lets others choose addresses: this machine's are published.
+    pub(crate) fn end_turn(&mut self) {
+        self.turn = None;
     }
 
     /// What is to be served while the payload runs.

@@ -55,6 +55,10 @@ impl dns::Names for Names {
         if self.host.contains(&address) {
             return Some(HOST.to_owned());
         }
+        // Only a zone has others; all machines are not looked through for any address.
+        if self.zone.is_none() || !self.covers(address) {
+            return None;
+        }
         let machines = self.store.list().ok()?;
         let mut machines = machines.into_iter().flatten();
         machines.find_map(|machine| {

@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 
+use nsrun_netns::forwarding::announce_router;
 use nsrun_netns::nft::{Guard, LinkRules, Obstacle, Port, Rules, Table};
-use nsrun_netns::{IfName, IpNet, MacAddr, Net, Place, dns};
+use nsrun_netns::{IfName, IpNet, Ipv6Net, MacAddr, Net, Place, dns};
 
 use super::attach::Machine;
 use super::filter::{self, Filter};
@@ -65,7 +66,10 @@ impl Routed<'_> {
         match shared.and_then(|()| Filter::install(rules)) {
             Ok(filter) => {
                 to.filter = Some(filter);
-                to.warnings.extend(self.obstacles()?);
+                match self.obstacles() {
+                    Ok(found) => to.warnings.extend(found),
+                    Err(error) => to.warnings.push(cut_off(&error)),
+                }
             }
             Err(error) if self.machine.links.ports.is_empty() => to.warnings.push(cut_off(&error)),
             Err(error) => return Err(error).cannot(|| "publish ports"),
@@ -74,20 +78,45 @@ impl Routed<'_> {
             Ok(forwarding) => to.forwarding = Some(forwarding),
             Err(error) => to.warnings.push(cut_off(&error)),
         }
+        if self.gateways.iter().any(IpAddr::is_ipv6)
+            && let Err(error) = self.be_router()
+        {
+            to.warnings
+                .push(format!("the machine may lose its way out by IPv6: {error}"));
+        }
         Ok(())
+    }
+
+    /// Has the host be the router that is advertised: by the address that the kernel makes of the
+    /// link's Ethernet address, unless it was told to make none or another one.
+    fn be_router(&self) -> nsrun_netns::Result<()> {
+        let link = self.link();
+        let mode = std::fs::read(format!("/proc/sys/net/ipv6/conf/{link}/addr_gen_mode"));
+        if mode.is_ok_and(|mode| !mode.starts_with(b"0")) {
+            let own = Ipv6Net::new_assert(self.router_mac.link_local(), 64);
+            self.net.address_bridge(&link, &[own.into()])?;
+        }
+        announce_router(&link)
+    }
+
+    /// The link that has the host's addresses.
+    fn link(&self) -> IfName {
+        match self.uplink {
+            Uplink::Zone(zone) => zone.bridge(),
+            Uplink::Host | Uplink::Bridge(_) => self.port.clone(),
+        }
     }
 
     /// Lets the link through where others' rules leave a place for that, and tells which do not.
     fn obstacles(&self) -> Result<Vec<String>> {
-        let (tag, link) = match self.uplink {
-            Uplink::Zone(zone) => (shared::tag(&zone.bridge()), zone.bridge()),
+        let tag = match self.uplink {
+            Uplink::Zone(zone) => shared::tag(&zone.bridge()),
             Uplink::Host | Uplink::Bridge(_) => {
-                let tag = self.machine.incarnation.link_tag(self.machine.name);
-                (tag, self.port.clone())
+                self.machine.incarnation.link_tag(self.machine.name)
             }
         };
         let tag = filter::tag(&tag)?;
-        let found = Table::open().and_then(|table| table.pass_firewalls(&tag, &[link]));
+        let found = Table::open().and_then(|table| table.pass_firewalls(&tag, &[self.link()]));
         let found = found.map_err(|error| refusal(&error))?;
         let told = |obstacle: &Obstacle| format!("{obstacle}: {}", obstacle.remedy());
         Ok(found.iter().map(told).collect())
@@ -121,6 +150,8 @@ impl Routed<'_> {
             IpAddr::V4(_) => None,
         };
         rules.reserved = self.gateways.iter().filter_map(v6).collect();
+        // The one that is advertised.
+        rules.reserved.push(self.router_mac.link_local());
         Ok(Some(rules))
     }
 

@@ -1,6 +1,7 @@
 //! What a machine's supervisor serves on its links: addresses, names, ports. Sockets are opened
 //! while the payload waits, so that what cannot be had is an error of the start.
 
+use std::cell::RefCell;
 use std::future::pending;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -50,25 +51,34 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    /// Serves until it is dropped, which closes all sockets. A service that fails leaves the others
-    /// alone; the machine keeps the addresses that it was given before it started.
-    pub(crate) async fn run(self) {
+    /// Serves until it is dropped, which closes all sockets. A service that fails is told and
+    /// leaves the others alone; the machine keeps the addresses that it was given before it started.
+    pub(crate) async fn run(self, tell: impl FnMut(String)) {
+        let tell = RefCell::new(tell);
+        let told = |error: &nsrun_netns::Error| (tell.borrow_mut())(error.to_string());
         let dhcp = async {
             if let Some(server) = self.dhcp {
-                server.run().await;
+                told(&server.run().await);
             }
         };
         let routers = async {
             if let Some(advertiser) = self.routers {
-                advertiser.run().await;
+                told(&advertiser.run().await);
             }
         };
         let names = async {
-            if let Some(forwarder) = self.names {
-                let _ = forwarder.run().await;
+            if let Some(forwarder) = self.names
+                && let Err(error) = forwarder.run().await
+            {
+                told(&error);
             }
         };
-        let relays = join_all(self.relays.into_iter().map(Relay::run));
+        let relay = async |relay: Relay| {
+            if let Err(error) = relay.run().await {
+                told(&error);
+            }
+        };
+        let relays = join_all(self.relays.into_iter().map(relay));
         join4(dhcp, routers, names, relays).await;
         pending::<()>().await;
     }
@@ -146,7 +156,8 @@ impl Services {
     pub(super) fn publish_host(&mut self, all: &[PublishHost], inside: &Place) -> Result<()> {
         for publish in all {
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, publish.port));
-            let listener = Listener::open(inside, protocol(publish.protocol), address);
+            // Loopback may not be up yet, and has no address until then.
+            let listener = Listener::open_unassigned(inside, protocol(publish.protocol), address);
             self.relay(
                 listener.map_err(|error| failed(&error))?,
                 Place::Here,

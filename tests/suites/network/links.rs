@@ -2,7 +2,7 @@
 
 use nsrun_tests::done::run;
 use nsrun_tests::sandbox::ip;
-use nsrun_tests::{Must, Sandbox, patience};
+use nsrun_tests::{Must, Sandbox, patience, wait_until};
 
 use super::inside::{addresses, host, inside, reaches};
 
@@ -186,5 +186,31 @@ fn files_ask_for_links_and_options_take_them_back() {
     let shown = plan("--no-private-network");
     assert!(shown.contains("network: the host's"), "{shown}");
     assert!(!shown.contains("linked to"), "{shown}");
+    sandbox.assert_clean();
+}
+
+#[test]
+fn the_router_that_is_advertised_is_there_whatever_addresses_the_host_makes() {
+    let sandbox = Sandbox::new();
+    let image = sandbox.tiny("routed", &["notify READY=1"]);
+    let mode = "/proc/sys/net/ipv6/conf/default/addr_gen_mode";
+    std::fs::write(mode, "1").must("have the kernel make no addresses");
+    for option in ["--network=veth", "--network-zone=lan"] {
+        let machine = sandbox.boot(&image).options(&[option]).up();
+        let routes = || {
+            inside(&machine, "ip -6 route show default")
+                .success()
+                .stdout
+        };
+        wait_until(patience(20), "a router is advertised", || {
+            routes().contains("via fe80:").then_some(())
+        });
+        let routes = routes();
+        let (_, rest) = routes.split_once("via fe80:").must("find the route");
+        let router = rest.split(' ').next().must("find the address");
+        let own = host("-6 -o address show scope link");
+        assert!(own.contains(&format!(" fe80:{router}/64 ")), "{own}");
+        machine.stop().success();
+    }
     sandbox.assert_clean();
 }

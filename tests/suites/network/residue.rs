@@ -1,6 +1,8 @@
 //! Nothing stays of what could not be made.
 
-use nsrun_tests::{Must, Sandbox, patience};
+use nsrun_tests::done::run;
+use nsrun_tests::nsrun::plain;
+use nsrun_tests::{Must, Sandbox, patience, wait_until};
 
 use super::inside::host;
 
@@ -34,7 +36,7 @@ fn a_reboot_gets_the_same_links_again() {
     let leader = machine.status()["leader"]["pid"].clone();
     let name = machine.name().to_owned();
     sandbox.nsrun(&["reboot", &name]).success();
-    nsrun_tests::wait_until(nsrun_tests::patience(20), "it is up again", || {
+    wait_until(patience(20), "it is up again", || {
         let now = machine.status();
         (now["leader"]["pid"].is_u64() && now["leader"]["pid"] != leader).then_some(())
     });
@@ -62,5 +64,47 @@ fn forwarding_is_put_back_by_the_next_command_after_a_kill() {
     drop(machine);
     let _ = sandbox.nsrun(&["start", &image]).success();
     let _ = sandbox.nsrun(&["stop", &image]).success();
+    sandbox.assert_clean();
+}
+
+#[test]
+fn a_host_whose_sysctls_cannot_be_written_starts_machines_with_a_warning() {
+    let sandbox = Sandbox::new();
+    let image = sandbox.tiny("still", &["notify READY=1"]);
+    for words in ["--bind /proc/sys /proc/sys", "-o remount,bind,ro /proc/sys"] {
+        let mut command = plain("/usr/bin/mount");
+        command.args(words.split(' '));
+        run(command, patience(20)).success();
+    }
+    for options in ["--port=8080:80", "--network-zone=lan"] {
+        // The kernel lets no user namespace mount a proc while the host's is covered in part.
+        let options = [options, "--private-users=no"];
+        let mut machine = sandbox.boot(&image).options(&options).up();
+        let own = super::inside::addresses(&machine, "host0");
+        assert_eq!(own.len(), 2, "{own:?}");
+        let told = machine.output();
+        let wanted = "nsrun: warning: the machine reaches the host alone: cannot set sysctl";
+        assert!(told.contains(wanted), "{told}");
+        machine.stop().success();
+        let told = machine.output();
+        assert!(!told.contains("cannot read from link"), "{told}");
+    }
+    let mut command = plain("/usr/bin/umount");
+    command.arg("/proc/sys");
+    run(command, patience(20)).success();
+    sandbox.assert_clean();
+}
+
+#[test]
+fn what_a_killed_supervisor_had_published_is_free_for_another_machine() {
+    let sandbox = Sandbox::new();
+    let image = |name: &str| sandbox.tiny(name, &["notify READY=1"]);
+    let options = ["--port=8080:80"];
+    let mut killed = sandbox.boot(&image("killed")).options(&options).up();
+    killed.signal(rustix::process::Signal::KILL);
+    let _ = killed.finish(patience(20));
+    let next = sandbox.boot(&image("next")).options(&options).up();
+    next.stop().success();
+    drop((killed, next));
     sandbox.assert_clean();
 }

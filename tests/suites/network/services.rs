@@ -41,6 +41,17 @@ fn a_machine_reaches_the_internet_and_is_reached_by_its_ports_from_all_sides() {
     let options = ["--port=8080:80", "--publish-host=5432"];
     let machine = sandbox.boot(&image).options(&options).up();
     assert!(reaches(&machine, "203.0.113.1") && reaches(&machine, "2001:db8:f::1"));
+    // Said by the neighbour that the way out leads to.
+    let known = inside(&machine, "ip -6 neigh show dev host0")
+        .success()
+        .stdout;
+    let mut gateways = known.lines().filter(|line| line.starts_with("fd"));
+    assert!(
+        gateways
+            .next()
+            .is_some_and(|line| line.contains(" router ")),
+        "{known}"
+    );
     let leader = machine.status()["leader"]["pid"].to_string();
     let web = serve(Some(&leader), 80, "web");
     for address in ["203.0.113.2", "2001:db8:f::2"] {
@@ -128,6 +139,25 @@ fn a_client_inside_is_offered_the_address_that_the_machine_has() {
         told.contains(&format!("lease of {address} obtained")),
         "{told}"
     );
+    machine.stop().success();
+    drop(machine);
+    sandbox.assert_clean();
+}
+
+#[test]
+fn ports_of_the_host_need_no_link() {
+    let sandbox = Sandbox::new();
+    let image = sandbox.tiny("alone", &["notify READY=1"]);
+    let options = ["--network=private", "--publish-host=5433"];
+    let machine = sandbox.boot(&image).options(&options).up();
+    let leader = machine.status()["leader"]["pid"].to_string();
+    let data = serve(None, 5433, "data");
+    let mut command = plain("/usr/bin/nsenter");
+    command.arg(format!("--net=/proc/{leader}/ns/net"));
+    command.args(["/usr/bin/python3", "-c", READ, "127.0.0.1", "5433"]);
+    let done = run(command, patience(20));
+    assert_eq!(done.stdout.trim(), "data", "{done}");
+    stop(data);
     machine.stop().success();
     drop(machine);
     sandbox.assert_clean();

@@ -1,10 +1,11 @@
 //! Bridges, and machines that reach each other.
 
 use nsrun_tests::done::run;
+use nsrun_tests::nsrun::plain;
 use nsrun_tests::sandbox::ip;
-use nsrun_tests::{Machine, Sandbox, patience};
+use nsrun_tests::{Machine, Must, Sandbox, patience, wait_until};
 
-use super::inside::{addresses, host, reaches};
+use super::inside::{addresses, host, inside, reaches};
 
 fn is_there(link: &str) -> bool {
     run(ip(&["link", "show", "dev", link]), patience(20)).status == 0
@@ -117,5 +118,60 @@ fn machines_of_a_vlan_reach_each_other_by_their_numbers_and_nobody_else() {
         drop(machine);
     }
     assert!(!is_there("nsrun-vlan7") && !is_there("nsrun-vlan8"));
+    sandbox.assert_clean();
+}
+
+/// Tells the neighbour of the second argument that the Ethernet address of the third has the
+/// address of the first.
+const CLAIM: &str = "import socket,sys\nlink=socket.if_nametoindex('host0')\naddress=lambda text: socket.inet_pton(socket.AF_INET6,text)\nmac=bytes.fromhex(sys.argv[3].replace(':',''))\ns=socket.socket(socket.AF_INET6,socket.SOCK_RAW,58)\ns.setsockopt(41,16,255)\ns.sendto(bytes([136,0,0,0,0xa0,0,0,0])+address(sys.argv[1])+bytes([2,1])+mac,(sys.argv[2],0,0,link))";
+
+#[test]
+fn nobody_in_a_zone_speaks_by_the_routers_own_address() {
+    let sandbox = Sandbox::new();
+    let lan = ["--network-zone=lan"];
+    let (one, two) = (up(&sandbox, "one", &lan), up(&sandbox, "two", &lan));
+    let local = |machine: &Machine<'_>| {
+        let words = "ip -6 -o address show dev host0 scope link -tentative";
+        let address = || {
+            let lines = inside(machine, words).success().stdout;
+            let address = lines.split_ascii_whitespace().nth(3)?;
+            Some(bare(address).to_owned())
+        };
+        wait_until(patience(20), "its address is known to be free", address)
+    };
+    let (first, second) = (local(&one), local(&two));
+    let shown = host("-6 -o address show dev vz-lan scope link");
+    let router = bare(
+        shown
+            .split_ascii_whitespace()
+            .nth(3)
+            .must("find an address"),
+    );
+    let learned = || {
+        let lines = inside(&one, "ip -6 neigh show dev host0").success().stdout;
+        let line = lines.lines().find(|line| line.starts_with(router))?;
+        let (_, address) = line.split_once("lladdr ")?;
+        Some(address.split(' ').next().unwrap_or_default().to_owned())
+    };
+    let before = wait_until(patience(20), "the router is known", learned);
+    let leader = two.status()["leader"]["pid"].to_string();
+    let mut command = plain("/usr/bin/nsenter");
+    command.arg(format!("--net=/proc/{leader}/ns/net"));
+    command.args([
+        "/usr/bin/python3",
+        "-c",
+        CLAIM,
+        router,
+        &first,
+        "02:00:00:00:00:09",
+    ]);
+    run(command, patience(20)).success();
+    // What was sent before has arrived by then.
+    let ping = format!("ping -c1 -W3 -I {second}%host0 {first}%host0");
+    let _ = inside(&two, &ping).success();
+    assert_eq!(learned().as_ref(), Some(&before));
+    one.stop().success();
+    two.stop().success();
+    drop((one, two));
     sandbox.assert_clean();
 }

@@ -68,7 +68,7 @@ fn enter(b: &mut Builder, plan: &Plan, shifted: bool, mount_point: &Path) -> Res
         slots.push(Slot::FullSys);
     }
     // Meanwhile the parent prepares what the next step waits for.
-    let network = plan.network == Network::Private && plan.links.is_empty();
+    let network = plan.network == Network::Private && !from_outside(plan);
     b.must(Op::UnshareOwn { network });
     b.must(Op::Receive { slots });
     b.must(Op::CutPropagation);
@@ -176,7 +176,7 @@ fn parent(plan: &Plan, range: Option<Range>, map: IdMap) -> Result<Vec<ParentOp>
     }));
     ops.extend(plan.tuning.oom_score.map(ParentOp::OomScore));
     ops.extend(plan.tuning.cpus.clone().map(ParentOp::Processors));
-    if !plan.links.is_empty() {
+    if from_outside(plan) {
         ops.push(ParentOp::Network);
     }
     ops.extend([
@@ -189,13 +189,18 @@ fn parent(plan: &Plan, range: Option<Range>, map: IdMap) -> Result<Vec<ParentOp>
     Ok(ops)
 }
 
+/// Whether the parent has links or ports to put into the network namespace.
+fn from_outside(plan: &Plan) -> bool {
+    !plan.links.is_empty() || !plan.links.host_ports.is_empty()
+}
+
 fn namespaces(plan: &Plan, shifted: bool) -> u64 {
     let mut wanted = flags::NEWNS | flags::NEWPID | flags::NEWIPC | flags::NEWUTS;
     if shifted {
         wanted |= flags::NEWUSER;
     }
     // The parent links it to the host, and must not find the host's own there.
-    if !plan.links.is_empty() {
+    if plan.network.is_private() && from_outside(plan) {
         wanted |= flags::NEWNET;
     }
     wanted
