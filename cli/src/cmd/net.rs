@@ -15,7 +15,7 @@ use crate::report;
 const IP_EXAMPLES: &str = "\
 Examples:
   nsrun ip web
-  curl http://$(nsrun ip -4 web):8888";
+  nsrun ip -4 web";
 
 #[derive(clap::Args, Debug)]
 #[command(after_help = IP_EXAMPLES)]
