@@ -139,7 +139,7 @@ pub fn wait(args: &WaitArgs, globals: &Globals) -> Result<()> {
 pub fn is_running(args: &IsRunningArgs, globals: &Globals) -> Result<ExitCode> {
     let name = &args.machine;
     let Some(state) = machine::state(&globals.dirs, name)? else {
-        let error = Error::new(Kind::NotFound, format!("no machine {name} is running"));
+        let error = machine::absent(&globals.dirs, name);
         return if globals.quiet {
             Ok(error.kind().exit_status().into())
         } else {

@@ -116,10 +116,7 @@ fn chosen(names: &[MachineName], globals: &Globals) -> Result<Vec<Summary>> {
         .iter()
         .find(|name| machines.iter().all(|machine| machine.name != **name));
     if let Some(name) = unknown {
-        return Err(Error::new(
-            Kind::NotFound,
-            format!("no machine {name} is running"),
-        ));
+        return Err(machine::absent(&globals.dirs, name));
     }
     if !names.is_empty() {
         machines.retain(|machine| names.contains(&machine.name));

@@ -181,6 +181,15 @@ pub fn state(dirs: &Dirs, name: &MachineName) -> Result<Option<State>> {
     Ok(state.filter(|state| *state != State::Dead))
 }
 
+/// The error that no machine `name` runs, with the one that was probably meant.
+#[must_use]
+pub fn absent(dirs: &Dirs, name: &MachineName) -> Error {
+    match Cgroups::probe() {
+        Ok(cgroups) => Store::new(dirs, Arc::new(cgroups)).absent(name),
+        Err(error) => error,
+    }
+}
+
 /// Waits until the machine has ended; false if it has not after `patience`.
 ///
 /// # Errors

@@ -29,7 +29,7 @@ mod viewers;
 pub use self::background::{Started, Until, start_in_background};
 pub use self::console_logs::{Excerpt, Follow, console_log};
 pub use self::console_tail::{ConsoleTail, forget_console};
-pub use self::control::{Whom, kill, pause, power_off, reboot, resume, state, wait};
+pub use self::control::{Whom, absent, kill, pause, power_off, reboot, resume, state, wait};
 pub use self::explain::{Explanation, explain};
 pub(crate) use self::host::Cgroups;
 pub use self::journal::{Entries, journal};

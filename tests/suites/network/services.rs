@@ -85,7 +85,9 @@ fn a_machine_reaches_the_internet_and_is_reached_by_its_ports_from_all_sides() {
     let shown = sandbox.nsrun(&["ip", "-4", &image]).success();
     let first = machine.status()["addresses"][0].clone();
     assert_eq!(first.as_str(), Some(shown.stdout.trim()), "{shown}");
-    let _ = sandbox.nsrun(&["ip", "nobody"]).expect_status(3);
+    let slip = format!("{image}x");
+    let done = sandbox.nsrun(&["ip", &slip]).expect_status(3);
+    let _ = done.expect_stderr(&format!("did you mean {image}?"));
     let _ = sandbox.nsrun(&["ports", "nobody"]).expect_status(3);
     stop(web);
     stop(data);
